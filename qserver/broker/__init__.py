@@ -1,0 +1,1 @@
+"""Every rule of a queue, and nothing else; see `broker.py`."""

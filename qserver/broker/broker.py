@@ -1,0 +1,259 @@
+"""The broker's tables, and the steps of a message's life that the verbs are made of.
+
+    put.py      PUT                      settle.py   ACK NACK RELEASE TOUCH, and leases that end
+    get.py      GET, waiting, sessions   timers.py   what time alone brings about
+    admin.py    QUEUE PAUSE PURGE …      view.py     PEEK LIST STATS: looks, changes nothing
+    restore.py  the way back from facts to tables
+
+Every rule of the queue lives in this package, and nothing else does: no byte of the wire, no file,
+no socket, no clock. `now` is an argument: monotonic seconds. What people and the journal read is
+wall-clock time, `now` plus an offset that the server measures.
+
+A fact is recorded by whoever makes it, right after it has become true; the steps here record
+nothing.
+"""
+
+from bisect import bisect_left, insort
+from collections import deque
+
+from qserver.broker.message import DEAD, DELAYED, GONE, LEASED, READY, Message
+from qserver.broker.queue import Queue
+from qserver.broker.session import Session, Waiter
+from qserver.broker.wheel import Wheel
+from qserver.config import Limits
+from qserver.errors import RequestError
+from qserver.ports import Recorder
+
+MESSAGE_OVERHEAD = 320
+"""Bytes that a queued message costs besides its body: measured by benchmarks/memory.py."""
+
+
+class Counters:
+    """How often things happened since the start."""
+
+    __slots__ = ("acks", "deads", "duplicates", "expiries", "leases", "losses", "nacks", "puts",
+                 "releases")  # fmt: skip
+
+    def __init__(self) -> None:
+        self.puts = 0
+        self.duplicates = 0
+        self.leases = 0
+        self.acks = 0
+        self.nacks = 0
+        self.releases = 0
+        self.losses = 0
+        self.expiries = 0
+        self.deads = 0
+
+
+class Broker:
+    """Everything the server remembers.
+
+    Attributes:
+        offset: wall-clock seconds minus monotonic seconds.
+        names: of all queues, sorted.
+        waiters: GETs that wait, by the name of each queue they wait for, first come first.
+        hungry: names of queues in which something became ready while GETs wait for it.
+        memory: bytes that the messages take, estimated.
+        reserve: how many numbers to reserve ahead in the journal, for a sync policy under which
+            a number can be handed out before its record is safe; 0 if it can't.
+        reservations: how often that was done.
+    """
+
+    __slots__ = (
+        "_put_at",
+        "_put_now",
+        "counters",
+        "hungry",
+        "last_id",
+        "last_lease",
+        "last_place",
+        "limits",
+        "live",
+        "memory",
+        "messages",
+        "names",
+        "offset",
+        "queues",
+        "recorder",
+        "reservations",
+        "reserve",
+        "reserved_id",
+        "reserved_lease",
+        "sessions",
+        "waiters",
+        "wheel",
+    )
+
+    def __init__(
+        self, recorder: Recorder, limits: Limits, *, now: float, wall: float, reserve: int = 0
+    ) -> None:
+        self.recorder = recorder
+        self.live = recorder.live
+        self.limits = limits
+        self.offset = wall - now
+        self.messages: dict[int, Message] = {}
+        self.queues: dict[str, Queue] = {}
+        self.names: list[str] = []
+        self.sessions: dict[str, Session] = {}
+        self.waiters: dict[str, deque[Waiter]] = {}
+        self.hungry: dict[str, None] = {}
+        self.wheel = Wheel(now)
+        self.counters = Counters()
+        self.memory = 0
+        self.last_id = 0
+        self.last_lease = 0
+        self.last_place = 0
+        self.reserve = reserve
+        self.reserved_id = 0
+        self.reserved_lease = 0
+        self.reservations = 0
+        self._put_now = now
+        self._put_at = wall
+
+    def wall(self, now: float) -> float:
+        """The wall-clock time of a monotonic one."""
+        return now + self.offset
+
+    def put_at(self, now: float) -> float:
+        """The same, as one object for all messages put at one `now`: a million share few."""
+        if now is not self._put_now:
+            self._put_now = now
+            self._put_at = now + self.offset
+        return self._put_at
+
+    # --- queues -----------------------------------------------------------------------------
+
+    def open_queue(self, name: str) -> Queue:
+        """The queue of that name, created if it isn't there.
+
+        Raises:
+            RequestError: `full`, there are too many.
+        """
+        queue = self.queues.get(name)
+        if queue is not None:
+            return queue
+        if len(self.queues) >= self.limits.queues_max:
+            self._forget_plain_queues()
+            if len(self.queues) >= self.limits.queues_max:
+                raise RequestError(
+                    "full", f"there are {len(self.queues)} queues, and queues_max allows no more"
+                )
+        queue = self.queues[name] = Queue(name, self.messages)
+        insort(self.names, name)
+        return queue
+
+    def close_queue(self, queue: Queue) -> None:
+        """Remove a queue that has no messages."""
+        self.wheel.cancel(queue)
+        del self.queues[queue.name]
+        del self.names[bisect_left(self.names, queue.name)]
+
+    def _forget_plain_queues(self) -> None:
+        for queue in list(self.queues.values()):
+            if queue.is_plain():
+                self.close_queue(queue)
+
+    # --- the steps of a message's life ----------------------------------------------------------
+
+    def new_id(self) -> int:
+        """The next message id."""
+        self.last_id += 1
+        if self.reserve and self.last_id + self.reserve // 2 > self.reserved_id:
+            self._reserve()
+        return self.last_id
+
+    def new_leases(self, count: int) -> int:
+        """The first of `count` lease numbers."""
+        first = self.last_lease + 1
+        self.last_lease += count
+        if self.reserve and self.last_lease + self.reserve // 2 > self.reserved_lease:
+            self._reserve()
+        return first
+
+    def _reserve(self) -> None:
+        self.reserved_id = self.last_id + self.reserve
+        self.reserved_lease = self.last_lease + self.reserve
+        self.reservations += 1
+        self.recorder.sequence(self.reserved_id, self.reserved_lease)
+
+    def add(self, message: Message) -> None:
+        """Enter a new message into the tables; its state comes next."""
+        queue = message.queue
+        size = len(message.body)
+        queue.bytes += size
+        self.memory += size + MESSAGE_OVERHEAD
+        self.messages[message.id] = message
+        queue.index.add(message.id)
+        live = self.live
+        live[message.segment] = live.get(message.segment, 0) + 1
+
+    def remove(self, message: Message) -> None:
+        """Remove a message that no state's table holds any more."""
+        if message.slot is not None:
+            message.slot.discard(message)
+            message.slot = None
+        queue = message.queue
+        size = len(message.body)
+        queue.bytes -= size
+        self.memory -= size + MESSAGE_OVERHEAD
+        message.state = GONE
+        del self.messages[message.id]
+        self.live[message.segment] -= 1
+
+    def make_ready(self, message: Message) -> None:
+        """Let a message that was somewhere else be ready, at its place."""
+        message.state = READY
+        message.queue.ready.put_back(message)
+        expires_at = message.expires_at()
+        if expires_at:
+            self.wheel.schedule(message, expires_at)
+        self.awaken(message.queue.name)
+
+    def make_delayed(self, message: Message, due: float) -> None:
+        """Let a message be delayed until then, or until its ttl has passed, if that is sooner."""
+        message.state = DELAYED
+        message.queue.delayed[message.id] = message
+        detail = message.detail()
+        detail.due_at = due + self.offset
+        self.wheel.schedule(message, min(due, detail.expires_at) if detail.expires_at else due)
+
+    def make_dead(self, message: Message) -> None:
+        """Let a message be dead."""
+        self.wheel.cancel(message)
+        message.state = DEAD
+        message.queue.dead[message.id] = message
+        self.counters.deads += 1
+
+    def end_lease(self, message: Message) -> None:
+        """Take a message out of its lease."""
+        assert message.state == LEASED
+        message.lease = 0
+        del message.queue.leased[message.id]
+        if message.session is not None:
+            del message.session.leases[message.id]
+            message.session = None
+        self.wheel.cancel(message)
+
+    def withdraw(self, message: Message) -> None:
+        """Remove a message, whatever its state."""
+        state = message.state
+        if state == READY:
+            message.state = GONE
+            message.queue.ready.note_gone()
+        elif state == LEASED:
+            self.end_lease(message)
+        else:
+            del message.queue.held(state)[message.id]
+        self.remove(message)
+
+    def send_behind(self, message: Message) -> int:
+        """Give a message the place behind everything that there is now."""
+        self.last_place = max(self.last_place + 1, (self.last_id << 40) + 1)
+        message.detail().place = self.last_place
+        return self.last_place
+
+    def awaken(self, name: str) -> None:
+        """Something may be had in a queue: remember it, if anyone waits there."""
+        if name in self.waiters:
+            self.hungry[name] = None

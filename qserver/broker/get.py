@@ -1,0 +1,169 @@
+"""GET: messages leased, at once or when there are some; and the sessions leases belong to."""
+
+from collections import deque
+from collections.abc import Iterable
+
+from qserver.broker.broker import Broker
+from qserver.broker.message import LEASED, Message
+from qserver.broker.queue import Queue
+from qserver.broker.session import Client, Session, Waiter
+
+
+def get(
+    broker: Broker,
+    now: float,
+    client: Client,
+    names: list[str],
+    count: int = 1,
+    lease_s: float | None = None,
+) -> list[Message]:
+    """Lease up to `count` messages of the queues, of the first one first.
+
+    GETs that waited longer are served before, if something has come for them meanwhile.
+    """
+    if broker.hungry:
+        serve(broker, now)
+    found: list[Message] = []
+    size = broker.limits.reply_bytes_max
+    for name in names:
+        queue = broker.queues.get(name)
+        if queue is None or queue.paused or not queue.ready.count:
+            continue
+        taken = queue.ready.take(count, size)
+        _lease(broker, now, queue, taken, lease_s, client.session)
+        found += taken
+        count -= len(taken)
+        size -= sum(len(message.body) for message in taken)
+        if not count or size <= 0:
+            break
+    return found
+
+
+def _lease(
+    broker: Broker,
+    now: float,
+    queue: Queue,
+    messages: list[Message],
+    lease_s: float | None,
+    session: Session | None,
+) -> None:
+    """Lease messages that were just taken out of the ready ones."""
+    deadline = now + (queue.settings.lease if lease_s is None else lease_s)
+    number = broker.new_leases(len(messages))
+    slot = broker.wheel.slot_for(deadline)
+    leased = queue.leased
+    for message in messages:
+        if message.slot is not None:
+            message.slot.discard(message)
+        message.state = LEASED
+        message.lease = number
+        message.deadline = deadline
+        message.slot = slot
+        message.deliveries += 1
+        leased[message.id] = message
+        number += 1
+    slot.update(messages)
+    if session is not None:
+        for message in messages:
+            message.session = session
+            session.leases[message.id] = message
+    broker.recorder.lease(
+        messages, deadline + broker.offset, None if session is None else session.name
+    )
+    broker.counters.leases += len(messages)
+
+
+# --- waiting ----------------------------------------------------------------------------------
+
+
+def wait(
+    broker: Broker,
+    now: float,
+    client: Client,
+    names: list[str],
+    count: int,
+    lease_s: float | None,
+    wait_s: float,
+) -> Waiter:
+    """Let the client wait for a message that `get` did not find.
+
+    It is told by `client.delivered`, within `serve` or a tick.
+    """
+    waiter = Waiter(client, names, count, lease_s)
+    for name in names:
+        broker.waiters.setdefault(name, deque()).append(waiter)
+    broker.wheel.schedule(waiter, now + wait_s)
+    return waiter
+
+
+def stop_waiting(broker: Broker, waiter: Waiter) -> None:
+    """Forget a waiter, without telling its client."""
+    broker.wheel.cancel(waiter)
+    for name in waiter.queues:
+        line = broker.waiters[name]
+        if line[0] is waiter:
+            line.popleft()
+        else:
+            line.remove(waiter)
+        if not line:
+            del broker.waiters[name]
+            broker.hungry.pop(name, None)
+
+
+def serve(broker: Broker, now: float) -> None:
+    """Give what has become ready to those who wait for it, first come first served.
+
+    To be called when a turn's requests are done. Then a GET that waits for many messages gets all
+    that came in the turn, and each message wakes one waiter, never a crowd.
+    """
+    while broker.hungry:
+        name, _ = broker.hungry.popitem()
+        queue = broker.queues.get(name)
+        while (
+            queue is not None
+            and queue.ready.count
+            and not queue.paused
+            and (line := broker.waiters.get(name))
+        ):
+            _serve_one(broker, now, line[0])
+
+
+def _serve_one(broker: Broker, now: float, waiter: Waiter) -> None:
+    stop_waiting(broker, waiter)
+    hungry, broker.hungry = broker.hungry, {}
+    messages = get(broker, now, waiter.client, waiter.queues, waiter.count, waiter.lease_s)
+    broker.hungry = hungry
+    waiter.client.delivered(messages)
+
+
+# --- sessions ---------------------------------------------------------------------------------
+
+
+def join(broker: Broker, client: Client, name: str, grace_s: float) -> Session:
+    """Let the client's leases belong to that session from now on."""
+    session = broker.sessions.get(name)
+    if session is None:
+        session = broker.sessions[name] = Session(name, grace_s)
+        broker.recorder.session(name, grace_s)
+    elif session.grace_s != grace_s:
+        session.grace_s = grace_s
+        broker.recorder.session(name, grace_s)
+    session.connections += 1
+    broker.wheel.cancel(session)
+    client.session = session
+    return session
+
+
+def leave(broker: Broker, now: float, client: Client) -> None:
+    """The client is gone, or goes to another session; its session's grace may begin."""
+    session = client.session
+    client.session = None
+    if session is not None:
+        session.connections -= 1
+        if not session.connections:
+            broker.wheel.schedule(session, now + session.grace_s)
+
+
+def leases_of(session: Session) -> Iterable[Message]:
+    """What the session holds, in order of id."""
+    return [session.leases[message_id] for message_id in sorted(session.leases)]

@@ -1,0 +1,160 @@
+"""PUT: a new message."""
+
+from dataclasses import dataclass
+
+from qserver.broker.broker import MESSAGE_OVERHEAD, Broker
+from qserver.broker.dedup import Dedup
+from qserver.broker.message import Details, Message
+from qserver.broker.queue import DEFAULTS, Queue
+from qserver.config import PRIORITY_DEFAULT
+from qserver.errors import RequestError
+
+
+@dataclass(slots=True)
+class Options:
+    """What a PUT can ask for; durations in seconds, `at` in wall-clock seconds."""
+
+    delay: float = 0.0
+    at: float = 0.0
+    priority: int = PRIORITY_DEFAULT
+    ttl: float = 0.0
+    dedup: str | None = None
+    key: str | None = None
+    trace: str | None = None
+
+
+def put(broker: Broker, now: float, name: str, body: bytes) -> int:
+    """Store a message that has nothing but a body, and answer its id.
+
+    Raises:
+        RequestError: `full`.
+    """
+    queue = broker.queues.get(name)
+    if queue is None:
+        queue = broker.open_queue(name)
+    if queue.settings is not DEFAULTS:
+        return put_with(broker, now, name, body, Options())[0]
+    if broker.memory + len(body) + MESSAGE_OVERHEAD > broker.limits.memory_bytes_max:
+        _refuse_memory(broker)
+    recorder = broker.recorder
+    message = Message(
+        broker.new_id(), queue, body, broker.put_at(now), PRIORITY_DEFAULT, recorder.segment
+    )
+    broker.add(message)
+    queue.ready.put(message)
+    recorder.put(queue.encoded, message)
+    broker.counters.puts += 1
+    if broker.waiters:
+        broker.awaken(name)
+    return message.id
+
+
+def put_with(
+    broker: Broker, now: float, name: str, body: bytes, options: Options
+) -> tuple[int, bool]:
+    """Store a message.
+
+    Returns:
+        Its id; and whether it is a duplicate, so that the id is the first one's.
+
+    Raises:
+        RequestError: `full`.
+    """
+    queue = broker.open_queue(name)
+    if options.dedup is not None and queue.dedup is not None:
+        first = queue.dedup.find(options.dedup, now)
+        if first is not None:
+            broker.counters.duplicates += 1
+            return first, True
+    _check_room(broker, queue, len(body))
+    settings = queue.settings
+    ttl = options.ttl or settings.ttl
+    due = now + options.delay if options.delay else options.at and options.at - broker.offset
+    message = Message(
+        broker.new_id(),
+        queue,
+        body,
+        broker.put_at(now),
+        options.priority,
+        broker.recorder.segment,
+    )
+    if options.key or options.trace or options.dedup or ttl:
+        message.details = Details(
+            key=options.key,
+            trace=options.trace,
+            dedup=options.dedup,
+            expires_at=now + ttl if ttl else 0.0,
+        )
+    broker.add(message)
+    dedup_until = 0.0
+    if options.dedup is not None:
+        dedup_until = now + settings.dedup_window
+        remember_key(broker, queue, options.dedup, message.id, dedup_until, now)
+    broker.recorder.put_with(
+        queue.encoded,
+        message,
+        due=broker.wall(due) if due > now else 0.0,
+        expires=broker.wall(now + ttl) if ttl else 0.0,
+        dedup_until=broker.wall(dedup_until) if dedup_until else 0.0,
+        key=options.key,
+        trace=options.trace,
+        dedup=options.dedup,
+    )
+    broker.counters.puts += 1
+    if due > now:
+        broker.make_delayed(message, due)
+    else:
+        queue.ready.put(message)
+        if ttl:
+            broker.wheel.schedule(message, now + ttl)
+        broker.awaken(name)
+    return message.id, False
+
+
+def remember_key(
+    broker: Broker, queue: Queue, key: str, message_id: int, until: float, now: float
+) -> None:
+    """Let a dedup key of the queue hold until then, and forget those whose time is over."""
+    live = broker.live
+    segment = broker.recorder.segment
+    if queue.dedup is None:
+        queue.dedup = Dedup()
+    live[segment] = live.get(segment, 0) + 1
+    replaced = queue.dedup.add(key, message_id, until, segment)
+    if replaced is not None:
+        live[replaced] -= 1
+    expire_keys(broker, queue, now)
+    if queue.slot is None:
+        broker.wheel.schedule(queue, until)
+
+
+def expire_keys(broker: Broker, queue: Queue, now: float) -> None:
+    """Forget the dedup keys whose time is over."""
+    if queue.dedup is not None:
+        for segment in queue.dedup.expire(now):
+            broker.live[segment] -= 1
+
+
+def _check_room(broker: Broker, queue: Queue, size: int) -> None:
+    settings = queue.settings
+    if broker.memory + size + MESSAGE_OVERHEAD > broker.limits.memory_bytes_max:
+        _refuse_memory(broker)
+    if settings.max_messages and len(queue) >= settings.max_messages:
+        raise RequestError(
+            "full",
+            f"queue {queue.name} has {len(queue)} messages and max_messages={settings.max_messages}",
+        )
+    if settings.max_bytes and queue.bytes + size > settings.max_bytes:
+        raise RequestError(
+            "full",
+            f"queue {queue.name} has {queue.bytes} bytes, this message {size}, "
+            f"and max_bytes={settings.max_bytes}",
+        )
+
+
+def _refuse_memory(broker: Broker) -> None:
+    raise RequestError(
+        "full",
+        f"the messages take about {broker.memory} bytes of memory, "
+        f"and memory_bytes_max={broker.limits.memory_bytes_max}",
+    )

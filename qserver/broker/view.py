@@ -1,0 +1,93 @@
+"""PEEK, LIST, STATS: looks at the tables and changes nothing."""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from qserver.broker.broker import Broker
+from qserver.broker.message import READY, STATES, Message
+from qserver.broker.queue import Queue
+from qserver.config import LIST_SCAN_MAX
+
+
+class QueuePage(NamedTuple):
+    """Some queues; `more_after` is where to go on, None at the end."""
+
+    rows: list[Queue]
+    more_after: str | None
+
+
+class MessagePage(NamedTuple):
+    """Some messages; `more_after` is where to go on, None at the end."""
+
+    rows: list[Message]
+    more_after: int | None
+
+
+def list_queues(broker: Broker, count: int, after: str) -> QueuePage:
+    """Queues in order of name, from behind `after`."""
+    start = bisect_right(broker.names, after)
+    names = broker.names[start : start + count]
+    more = start + count < len(broker.names)
+    return QueuePage([broker.queues[name] for name in names], names[-1] if more else None)
+
+
+def list_messages(
+    broker: Broker,
+    name: str,
+    *,
+    states: list[int] | None,
+    key: str | None,
+    count: int,
+    after: int,
+) -> MessagePage:
+    """Messages of a queue in order of id, from behind `after`.
+
+    It looks at `LIST_SCAN_MAX` messages at most, so that a page costs the same in a queue of
+    millions. Where the states asked for hold few messages, only these are looked at.
+    """
+    queue = broker.queues.get(name)
+    if queue is None:
+        return MessagePage([], None)
+    rows: list[Message] = []
+    size = broker.limits.reply_bytes_max
+    looked_at = 0
+    for message_id in _candidates(queue, states, after):
+        if len(rows) == count or size <= 0 or looked_at == LIST_SCAN_MAX:
+            return MessagePage(rows, after)
+        looked_at += 1
+        after = message_id
+        message = broker.messages.get(message_id)
+        if (
+            message is not None
+            and message.queue is queue
+            and (states is None or message.state in states)
+            and (key is None or (message.details is not None and message.details.key == key))
+        ):
+            rows.append(message)
+            size -= len(message.body)
+    return MessagePage(rows, None)
+
+
+def _candidates(queue: Queue, states: list[int] | None, after: int) -> Iterator[int]:
+    """Ids above `after` in order, among them all of the messages in those states."""
+    if states is not None and READY not in states:
+        held = [queue.held(state) for state in states]
+        if sum(map(len, held)) <= LIST_SCAN_MAX:
+            ids = (message_id for table in held for message_id in table if message_id > after)
+            return iter(sorted(ids))
+    return queue.ids_after(after)
+
+
+def stats(broker: Broker) -> dict[str, int]:
+    """Figures of the whole broker, by name."""
+    counters = broker.counters
+    figures = {"queues": len(broker.queues), "messages": len(broker.messages)}
+    for state, name in enumerate(STATES):
+        figures[name] = sum(queue.count(state) for queue in broker.queues.values())
+    figures["waiting"] = sum(map(len, broker.waiters.values()))
+    figures["sessions"] = len(broker.sessions)
+    figures["message_memory_bytes"] = broker.memory
+    for name in counters.__slots__:
+        figures[f"{name}_total"] = getattr(counters, name)
+    return figures

@@ -1,0 +1,86 @@
+"""Every number that someone might tune, with its default.
+
+`Limits` bounds what a client can ask for, `Config` is what an operator sets. The protocol's table
+of limits and `qserver --help` say the same; a test compares them.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+YEAR_S: Final = 365 * 86_400
+DURATION_S_MAX: Final = 100 * YEAR_S
+"""The longest delay, ttl, retention or window: bounded so that every time can be written down."""
+
+LEASE_S_MIN: Final = 0.05
+GRACE_S_DEFAULT: Final = 10.0
+GRACE_S_MAX: Final = 3600.0
+NESTING_MAX: Final = 128
+TEXT_BYTES_MAX: Final = 256
+TRACE_BYTES_MAX: Final = 1024
+REASON_BYTES_MAX: Final = 4096
+QUEUES_PER_GET_MAX: Final = 64
+LIST_COUNT_DEFAULT: Final = 100
+LIST_SCAN_MAX: Final = 20_000
+"""How many messages one LIST looks at before it answers with `next=`: about 2 ms of work."""
+
+PRIORITY_DEFAULT: Final = 4
+PRIORITY_MAX: Final = 9
+
+
+LINES_PER_TURN: Final = 512
+"""How many requests of one client are answered before others have their turn: about 2 ms of work."""
+
+HELD_BYTES_MAX: Final = 1 << 20
+"""A client whose unanswered requests or unread replies take more is not read from meanwhile."""
+
+RESERVED_NUMBERS: Final = 1_000_000
+"""Ids and lease numbers reserved ahead where an OK does not wait for the disk."""
+
+LINGER_S: Final = 1.0
+"""How long a connection that the server closes is still read from, and thrown away."""
+
+CLOCK_CHECK_S: Final = 1.0
+"""How often the wall clock is compared with the monotonic one."""
+
+STOP_S_MAX: Final = 5.0
+"""How long a stopping server waits for its clients to read their last replies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one client may ask of the server; the last two bound what all may together."""
+
+    line_bytes_max: int = 1 << 20
+    count_max: int = 1000
+    reply_bytes_max: int = 4 << 20
+    wait_s_max: float = 3600.0
+    lease_s_max: float = 12 * 3600.0
+    queues_max: int = 100_000
+    memory_bytes_max: int = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What a server is started with.
+
+    Attributes:
+        sync_s: None is `always`, 0.0 is `never`, else the interval in seconds.
+        data: None keeps everything in memory only.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 7711
+    data: Path | None = Path("qserver-data")
+    sync_s: float | None = None
+    segment_bytes_max: int = 64 << 20
+    connections_max: int = 10_000
+    stall_s_max: float = 60.0
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def sync(self) -> str:
+        """The sync policy, as people write it."""
+        if self.sync_s is None:
+            return "always"
+        return f"{self.sync_s * 1000:g}ms" if self.sync_s else "never"

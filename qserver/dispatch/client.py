@@ -1,0 +1,72 @@
+"""What the server knows of one client, and what the client's verbs may change of it."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from qserver.broker.broker import Broker
+from qserver.broker.message import Message
+from qserver.broker.session import Session, Waiter
+from qserver.dispatch import lines
+from qserver.dispatch.grammar import Grammar
+
+
+class About(Protocol):
+    """The server, as HELLO and STATS tell of it."""
+
+    @property
+    def sync(self) -> str:
+        """The sync policy: `always`, `never` or an interval."""
+        ...
+
+    def figures(self) -> dict[str, int | float | str]:
+        """What STATS says besides the broker's own figures."""
+        ...
+
+
+class Client:
+    """One connection's side of the talk.
+
+    Attributes:
+        wrote: whether a request changed something since this was last set to False, so that the
+            replies must wait until that is stored.
+        is_gone: the client has closed its side, or the server stops: nothing is leased any more.
+        is_leaving: it said QUIT, or lost the framing: nothing more is heard.
+        waiter: the GET that waits, if one does.
+        late: the reply of a GET that waited.
+    """
+
+    __slots__ = (
+        "_woken",
+        "about",
+        "broker",
+        "grammar",
+        "is_gone",
+        "is_leaving",
+        "late",
+        "name",
+        "session",
+        "waiter",
+        "wrote",
+    )
+
+    def __init__(
+        self, broker: Broker, grammar: Grammar, about: About, woken: Callable[[], None]
+    ) -> None:
+        self.broker = broker
+        self.grammar = grammar
+        self.about = about
+        self._woken = woken
+        self.name = ""
+        self.session: Session | None = None
+        self.waiter: Waiter | None = None
+        self.late = b""
+        self.wrote = False
+        self.is_gone = False
+        self.is_leaving = False
+
+    def delivered(self, messages: list[Message]) -> None:
+        """The GET that waited is answered; the requests behind it may go on."""
+        self.waiter = None
+        self.late = lines.delivery(messages)
+        self.wrote |= bool(messages)
+        self._woken()

@@ -1,0 +1,153 @@
+"""One client's lines, in order.
+
+A conversation takes bytes and gives replies; it touches no socket and asks no clock. Replies come
+in the order of the requests: a GET that waits holds up the lines behind it (they stay in the
+backlog), and so does a slice that has used up its turn.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from qserver.broker import get as getting
+from qserver.broker.broker import Broker
+from qserver.dispatch import lines
+from qserver.dispatch.client import About, Client
+from qserver.dispatch.grammar import Grammar
+from qserver.dispatch.verbs import VERBS
+from qserver.errors import FramingError, RequestError
+from qserver.wire.framing import LineReader
+from qserver.wire.words import shown
+
+_HANDLERS: Final = {name: verb.handler for name, verb in VERBS.items()} | {
+    name.lower(): verb.handler for name, verb in VERBS.items()
+}
+_COMMENT: Final = ord("#")
+
+
+class Conversation:
+    """What one client says and is answered.
+
+    Attributes:
+        backlog_bytes: bytes heard since everything was last answered.
+
+    Args:
+        woken: called when a GET that waited is answered, from within a broker call: `go_on` is
+            then to be called, but not from there.
+    """
+
+    __slots__ = ("_backlog", "_lost_framing", "_reader", "backlog_bytes", "client")
+
+    def __init__(
+        self, broker: Broker, grammar: Grammar, about: About, woken: Callable[[], None]
+    ) -> None:
+        self.client = Client(broker, grammar, about, woken)
+        self._reader = LineReader(broker.limits.line_bytes_max)
+        self._backlog: deque[bytes] = deque()
+        self._lost_framing: FramingError | None = None
+        self.backlog_bytes = 0
+
+    @property
+    def backlog(self) -> int:
+        """How many lines are heard and not answered, besides a GET that waits."""
+        return len(self._backlog)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a GET waits."""
+        return self.client.waiter is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether everything is answered that ever will be: the connection is to be closed."""
+        client = self.client
+        return client.is_leaving or (
+            client.is_gone and not self._backlog and client.waiter is None and not client.late
+        )
+
+    def hear(self, data: bytes) -> None:
+        """Take what the client sent; `go_on` answers it."""
+        if self._lost_framing is None:
+            self.backlog_bytes += len(data)
+            heard, self._lost_framing = self._reader.feed(data)
+            self._backlog += heard
+
+    def go_on(self, now: float, budget: int) -> bytes:
+        """Answer up to `budget` lines, as far as no GET waits."""
+        client = self.client
+        backlog = self._backlog
+        out: list[bytes] = []
+        if client.late:
+            out.append(client.late)
+            client.late = b""
+        handlers = _HANDLERS
+        while backlog and budget and client.waiter is None and not client.is_leaving:
+            budget -= 1
+            line = backlog.popleft()
+            verb, _, rest = line.partition(b" ")
+            handler = handlers.get(verb)
+            try:
+                if handler is None:
+                    reply = self._unusual(line, now)
+                else:
+                    reply = handler(client, rest, now)
+            except RequestError as failure:
+                reply = self._refuse(line, failure)
+            if reply is not None:
+                out.append(reply)
+        if not backlog:
+            self.backlog_bytes = 0
+        if self._lost_framing is not None and not backlog and client.waiter is None:
+            if not client.is_leaving:
+                out.append(lines.error(self._lost_framing))
+            client.is_leaving = True
+        return b"".join(out)
+
+    def _unusual(self, line: bytes, now: float) -> bytes | None:
+        """A line that does not begin with a verb and a space."""
+        words = line.split(None, 1)
+        if not words or line[0] == _COMMENT:
+            return None
+        handler = _HANDLERS.get(words[0].upper())
+        if handler is None:
+            raise RequestError(
+                "unknown-verb", f"there is no verb '{shown(words[0])}'; HELP lists them"
+            )
+        return handler(self.client, words[1] if len(words) > 1 else b"", now)
+
+    def _refuse(self, line: bytes, failure: RequestError) -> bytes:
+        if _looks_like_http(line):
+            self.client.is_leaving = True
+            return b"ERR http this is no web server; qserver's own protocol is spoken here\n"
+        return lines.error(failure)
+
+    def stop_hearing(self, now: float) -> None:
+        """The client has closed its side, or the server stops.
+
+        What was heard is answered; a GET that waits ends with nothing.
+        """
+        client = self.client
+        client.is_gone = True
+        if client.waiter is not None:
+            getting.stop_waiting(client.broker, client.waiter)
+            client.delivered([])
+
+    def end(self, now: float) -> None:
+        """The connection is gone."""
+        client = self.client
+        self._backlog.clear()
+        client.is_leaving = True
+        if client.waiter is not None:
+            getting.stop_waiting(client.broker, client.waiter)
+            client.waiter = None
+        getting.leave(client.broker, now, client)
+
+
+def _looks_like_http(line: bytes) -> bool:
+    """Whether a web page may have sent this.
+
+    GET and PUT are HTTP's verbs too. None of its lines can be carried out, since no queue's name
+    has a slash and no JSON ends in HTTP/1.1: so only lines that were refused are looked at.
+    """
+    start = line[:5].upper()
+    return start == b"HOST:" or start == b"POST " or b" HTTP/1." in line[-12:]

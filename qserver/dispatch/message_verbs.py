@@ -1,0 +1,149 @@
+"""PUT, GET, ACK, NACK, RELEASE, TOUCH, PEEK: the verbs of a message's life."""
+
+from typing import Final
+
+from qserver.broker import get as getting
+from qserver.broker import put as putting
+from qserver.broker import settle
+from qserver.config import QUEUES_PER_GET_MAX
+from qserver.dispatch import lines
+from qserver.dispatch.client import Client
+from qserver.dispatch.grammar import refuse_option, refuse_rest, split_receipts, split_word
+from qserver.errors import RequestError
+from qserver.wire.words import check_json, read_id, read_options, read_receipts, shown
+
+_JSON_STARTS: Final = frozenset(b'{["-0123456789')
+"""Where a JSON value begins so that no option can: `true`, `false`, `null` look like names."""
+
+
+def put(client: Client, rest: bytes, now: float) -> bytes:
+    """PUT <queue> [option=value…] <json>."""
+    word, _, body = rest.partition(b" ")
+    client.wrote = True
+    if body and body[0] in _JSON_STARTS:
+        check_json(body)
+        return b"OK %d\n" % putting.put(client.broker, now, client.grammar.queue_name(word), body)
+    return _put_with(client, rest, now)
+
+
+def _put_with(client: Client, rest: bytes, now: float) -> bytes:
+    word, rest = split_word(rest)
+    if not word:
+        raise RequestError("bad-request", "a queue is missing: PUT <queue> [name=value…] <json>")
+    name = client.grammar.queue_name(word)
+    values, body = read_options(rest, client.grammar.put)
+    if not body:
+        raise RequestError("bad-request", "the JSON is missing: PUT <queue> [name=value…] <json>")
+    refuse_option(body)
+    check_json(body)
+    if b"delay" in values and b"at" in values:
+        raise RequestError("bad-request", "delay and at exclude each other")
+    options = putting.Options()
+    for option, value in values.items():
+        setattr(options, option.decode(), value)
+    message_id, is_duplicate = putting.put_with(client.broker, now, name, body, options)
+    return b"OK %d duplicate\n" % message_id if is_duplicate else b"OK %d\n" % message_id
+
+
+def get(client: Client, rest: bytes, now: float) -> bytes | None:
+    """GET <queue>[,<queue>…] [count=] [wait=] [lease=]; None when it waits."""
+    word, rest = split_word(rest)
+    count, wait_s, lease_s = 1, 0.0, None
+    if rest:
+        values, left = read_options(rest, client.grammar.get)
+        refuse_rest(left)
+        count = values.get(b"count", 1)
+        wait_s = values.get(b"wait", 0.0)
+        lease_s = values.get(b"lease")
+    names = (
+        _read_queues(client, word)
+        if b"," in word or not word
+        else [client.grammar.queue_name(word)]
+    )
+    if client.is_gone:
+        return lines.NOTHING
+    messages = getting.get(client.broker, now, client, names, count, lease_s)
+    if messages:
+        client.wrote = True
+        return lines.delivery(messages)
+    if not wait_s:
+        return lines.NOTHING
+    client.waiter = getting.wait(client.broker, now, client, names, count, lease_s, wait_s)
+    return None
+
+
+def _read_queues(client: Client, word: bytes) -> list[str]:
+    if not word:
+        raise RequestError("bad-request", "a queue is missing: GET <queue>[,<queue>…]")
+    names = [client.grammar.queue_name(name) for name in word.split(b",")]
+    if len(names) > QUEUES_PER_GET_MAX:
+        raise RequestError("limit", f"{len(names)} queues, and the limit is {QUEUES_PER_GET_MAX}")
+    return list(dict.fromkeys(names))
+
+
+def ack(client: Client, rest: bytes, now: float) -> bytes:
+    """ACK <receipt>…."""
+    receipts = read_receipts(rest, client.grammar.count_max)
+    refused = settle.ack(client.broker, now, receipts)
+    return _settled(client, receipts, refused)
+
+
+def nack(client: Client, rest: bytes, now: float) -> bytes:
+    """NACK <receipt>… [delay=] [reason=] [dead=yes]."""
+    words, options = split_receipts(rest)
+    receipts = read_receipts(words, client.grammar.count_max)
+    values, left = read_options(options, client.grammar.nack)
+    refuse_rest(left)
+    refused = settle.nack(
+        client.broker,
+        now,
+        receipts,
+        delay_s=values.get(b"delay"),
+        reason=values.get(b"reason"),
+        dead=values.get(b"dead") == "yes",
+    )
+    return _settled(client, receipts, refused)
+
+
+def release(client: Client, rest: bytes, now: float) -> bytes:
+    """RELEASE <receipt>…."""
+    receipts = read_receipts(rest, client.grammar.count_max)
+    refused = settle.release(client.broker, now, receipts)
+    return _settled(client, receipts, refused)
+
+
+def touch(client: Client, rest: bytes, now: float) -> bytes:
+    """TOUCH <receipt>… [lease=], or TOUCH * [lease=]."""
+    words, options = split_receipts(rest)
+    values, left = read_options(options, client.grammar.touch)
+    refuse_rest(left)
+    lease_s = values.get(b"lease")
+    if words.strip() == b"*":
+        if client.session is None:
+            raise RequestError(
+                "no-session", "TOUCH * is for a session's leases: say HELLO session=<name> first"
+            )
+        client.wrote = True
+        return lines.ok(settle.touch_session(client.broker, now, client.session, lease_s))
+    receipts = read_receipts(words, client.grammar.count_max)
+    refused = settle.touch(client.broker, now, receipts, lease_s)
+    return _settled(client, receipts, refused)
+
+
+def peek(client: Client, rest: bytes, now: float) -> bytes:
+    """PEEK <id>."""
+    word, rest = split_word(rest)
+    refuse_rest(rest)
+    message = client.broker.messages.get(read_id(word))
+    if message is None:
+        raise RequestError("not-found", f"there is no message {shown(word)}")
+    return lines.peeked(message, now, client.broker.wall(now)) + lines.ok(1)
+
+
+def _settled(
+    client: Client, receipts: list[tuple[int, int]], refused: list[tuple[int, int]]
+) -> bytes:
+    client.wrote = True
+    if not refused:
+        return b"OK %d\n" % len(receipts)
+    return lines.refused(refused) + lines.ok(len(receipts) - len(refused))

@@ -1,0 +1,63 @@
+"""HELLO, STATS, PING, QUIT: the verbs between a client and the server itself."""
+
+from qserver import __version__
+from qserver.broker import get as getting
+from qserver.broker import view
+from qserver.config import GRACE_S_DEFAULT
+from qserver.dispatch import lines
+from qserver.dispatch.client import Client
+from qserver.dispatch.grammar import refuse_rest
+from qserver.errors import RequestError
+from qserver.wire.words import number, read_options
+
+PROTOCOL = 1
+
+
+def hello(client: Client, rest: bytes, now: float) -> bytes:
+    """HELLO [client=] [session=] [grace=]."""
+    values, left = read_options(rest, client.grammar.hello)
+    refuse_rest(left)
+    if b"grace" in values and b"session" not in values:
+        raise RequestError("bad-request", "grace is a session's: HELLO session=<name> grace=10s")
+    client.name = values.get(b"client", client.name)
+    if b"session" in values:
+        client.wrote = True
+        session = client.session
+        if session is not None and session.name != values[b"session"]:
+            getting.leave(client.broker, now, client)
+        getting.join(
+            client.broker, client, values[b"session"], values.get(b"grace", GRACE_S_DEFAULT)
+        )
+    return _greeting(client)
+
+
+def _greeting(client: Client) -> bytes:
+    limits = client.broker.limits
+    words = f"OK server=qserver/{__version__} protocol={PROTOCOL} sync={client.about.sync}"
+    session = client.session
+    if session is not None:
+        words += f" session={session.name} grace={number(session.grace_s)}"
+        words += f" leases={len(session.leases)}"
+    words += f" line_bytes_max={limits.line_bytes_max} count_max={limits.count_max}"
+    words += f" wait_max={number(limits.wait_s_max)} lease_max={number(limits.lease_s_max)}\n"
+    return words.encode()
+
+
+def stats(client: Client, rest: bytes, now: float) -> bytes:  # noqa: ARG001 - a verb's signature
+    """STATS."""
+    refuse_rest(rest.strip())
+    figures = {**client.about.figures(), **view.stats(client.broker)}
+    return lines.figures(figures) + lines.ok(len(figures))
+
+
+def ping(client: Client, rest: bytes, now: float) -> bytes:  # noqa: ARG001
+    """PING."""
+    refuse_rest(rest.strip())
+    return lines.OK
+
+
+def quit_(client: Client, rest: bytes, now: float) -> bytes:  # noqa: ARG001
+    """QUIT."""
+    refuse_rest(rest.strip())
+    client.is_leaving = True
+    return lines.OK

@@ -1,0 +1,184 @@
+"""One client's socket.
+
+What it reads goes to the client's conversation, what that answers goes out: at once, if nothing
+was changed and nothing is held before it, else when the journal has stored the change. The clock
+is read once for each piece that comes in.
+
+Everything that a client can pile up is bounded, by not reading from it for a while: lines that it
+sent ahead, replies that are held for the journal, replies that it does not take.
+"""
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final, cast
+
+from qserver.config import HELD_BYTES_MAX, LINES_PER_TURN, LINGER_S
+from qserver.dispatch.conversation import Conversation
+
+if TYPE_CHECKING:
+    from qserver.server.server import Server
+
+STORAGE_ERROR: Final = b"ERR storage the journal could not be written: the server stops\n"
+BUSY_ERROR: Final = b"ERR busy %d connections, and connections_max allows no more\n"
+
+
+class Connection(asyncio.Protocol):
+    """A client, between the loop and its conversation."""
+
+    def __init__(self, server: "Server") -> None:
+        self._server = server
+        self._conversation = Conversation(server.broker, server.grammar, server, self._woken)
+        self._transport: asyncio.Transport | None = None
+        self._held_replies = 0
+        self._held_bytes = 0
+        self._is_reading = True
+        self._is_closing = False
+        self._may_write = True
+        self._stall_timer: asyncio.TimerHandle | None = None
+
+    # --- what the loop tells ------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=HELD_BYTES_MAX)
+        if not self._server.connected(self):
+            self._transport.write(BUSY_ERROR % self._server.connections_max)
+            self._close()
+
+    def data_received(self, data: bytes) -> None:
+        """The client has sent something."""
+        if not self._is_closing:
+            self._conversation.hear(data)
+            self.go_on(time.monotonic())
+
+    def eof_received(self) -> bool:
+        """The client has closed its side; answers whether the other stays open for replies."""
+        if self._is_closing:
+            return False
+        self.stop_hearing(time.monotonic())
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Neither side can be used any more."""
+        self._transport = None
+        self._stop_stall_timer()
+        self._conversation.end(time.monotonic())
+        self._server.disconnected(self)
+
+    def pause_writing(self) -> None:
+        """The client does not take its replies: it is not listened to until it does."""
+        self._may_write = False
+        self._stall_timer = asyncio.get_running_loop().call_later(
+            self._server.config.stall_s_max, self._stalled
+        )
+
+    def resume_writing(self) -> None:
+        """The client has taken its replies."""
+        self._may_write = True
+        self._stop_stall_timer()
+        self._server.go_on_soon(self)
+
+    # --- what the server tells ------------------------------------------------------------------
+
+    def go_on(self, now: float) -> None:
+        """Answer what was heard, as far as the client's turn goes."""
+        if self._transport is None or self._is_closing:
+            return
+        if self._may_write and self._held_bytes < HELD_BYTES_MAX:
+            conversation = self._conversation
+            client = conversation.client
+            reply = conversation.go_on(now, LINES_PER_TURN)
+            if reply:
+                if client.wrote or self._held_replies:
+                    self._held_replies += 1
+                    self._held_bytes += len(reply)
+                    self._server.hold(self, reply)
+                else:
+                    self._transport.write(reply)
+            client.wrote = False
+            if conversation.backlog and not conversation.is_waiting:
+                self._server.go_on_soon(self)
+        self._server.end_turn_soon()
+        self._read_or_pause()
+        self._close_if_over()
+
+    def release(self, reply: bytes) -> None:
+        """A held reply may be sent: what it tells of is stored."""
+        self._held_replies -= 1
+        self._held_bytes -= len(reply)
+        if self._transport is not None:
+            self._transport.write(reply)
+            if not self._is_reading or self._conversation.is_over:
+                self._server.go_on_soon(self)
+
+    def stop_hearing(self, now: float) -> None:
+        """No more is heard from the client; it is answered what it has asked, then closed."""
+        if self._transport is not None:
+            self._conversation.stop_hearing(now)
+            self.go_on(now)
+
+    def abandon(self) -> None:
+        """The journal has failed while a reply was held: whether that was done is unknown."""
+        if self._transport is not None:
+            self._transport.write(STORAGE_ERROR)
+            self._close()
+
+    def abort(self) -> None:
+        """Close now, whatever was not sent."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # --- flow control -----------------------------------------------------------------------------
+
+    def _woken(self) -> None:
+        """The GET that waited is answered."""
+        self._server.go_on_soon(self)
+
+    def _read_or_pause(self) -> None:
+        assert self._transport is not None
+        conversation = self._conversation
+        should_read = (
+            self._may_write
+            and self._held_bytes < HELD_BYTES_MAX
+            and conversation.backlog_bytes < HELD_BYTES_MAX
+            and (not conversation.backlog or conversation.is_waiting)
+        )
+        if should_read != self._is_reading and not self._transport.is_closing():
+            self._is_reading = should_read
+            if should_read:
+                self._transport.resume_reading()
+            else:
+                self._transport.pause_reading()
+
+    def _close_if_over(self) -> None:
+        if self._conversation.is_over and not self._held_replies:
+            self._close()
+
+    def _close(self) -> None:
+        """Close behind the last reply.
+
+        A socket that is closed with bytes unread is reset, and the reset can overtake the reply:
+        so this side is closed first, and what still comes is read and thrown away for a moment.
+        """
+        assert self._transport is not None
+        if self._is_closing:
+            return
+        self._is_closing = True
+        if self._conversation.client.is_gone or not self._transport.can_write_eof():
+            self._transport.close()
+            return
+        self._transport.write_eof()
+        if not self._is_reading:
+            self._is_reading = True
+            self._transport.resume_reading()
+        asyncio.get_running_loop().call_later(LINGER_S, self._transport.close)
+
+    def _stalled(self) -> None:
+        self._server.note_stalled()
+        self.abort()
+
+    def _stop_stall_timer(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None

@@ -1,0 +1,162 @@
+"""From a configuration to a process that serves, and to its exit code."""
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import structlog
+import uvloop
+
+from qserver import __version__
+from qserver.config import Config
+from qserver.errors import StorageError
+from qserver.ports import Journal, Progress
+from qserver.server.server import Server
+from qserver.storage.file import open_directory
+from qserver.storage.memory import MemoryJournal
+
+log = structlog.get_logger("qserver")
+
+FILES_KEPT = 64
+"""File descriptors that connections may not use: the journal's, the loop's, a few to spare."""
+
+PROGRESS_AFTER_S = 1.0
+"""A recovery that takes longer shows its progress on a terminal."""
+
+
+def run(config: Config) -> int:
+    """Serve until the process is told to stop.
+
+    Returns:
+        The exit code: 0 after a stop in good order, 1 after a failure.
+    """
+    try:
+        journal = _open_journal(config)
+        server = Server(config, journal, _cap_connections(config.connections_max))
+        with _progress() as progress:
+            server.recover(progress)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_serve(server))
+    except StorageError as error:
+        log.critical("the server did not start: nothing was changed", error=str(error))
+        return 1
+    except OSError as error:
+        where = f"{config.host}:{config.port}"
+        log.critical(
+            f"can't listen on {where}: is another server there? choose another --port or --host",
+            error=error.strerror or str(error),
+        )
+        return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def _open_journal(config: Config) -> Journal:
+    if config.data is None:
+        return MemoryJournal()
+    return open_directory(config.data, segment_bytes_max=config.segment_bytes_max)
+
+
+def _cap_connections(wanted: int) -> int:
+    """How many connections the limit on open files allows; it is raised as far as it may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + FILES_KEPT
+    if soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(min(wanted, soft - FILES_KEPT), 1)
+
+
+async def _serve(server: Server) -> int:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, _stop, server, number)
+    await server.start()
+    _greet(server)
+    await server.serve_until_stopped()
+    if server.failure is not None:
+        return 1
+    log.info("stopped: everything that was answered OK is stored")
+    return 0
+
+
+def _stop(server: Server, number: int) -> None:
+    if server.is_stopping:
+        # What was answered is stored by the rule of the policy; what was not is unknown anyway.
+        os._exit(128 + number)
+    log.info("stopping: clients get their last replies; once more stops at once")
+    server.stop()
+
+
+def _greet(server: Server) -> None:
+    """Say where it is, what it found, and what to type next."""
+    config = server.config
+    host, port = server.address
+    data = "memory only" if config.data is None else str(Path(config.data).resolve())
+    messages = len(server.broker.messages)
+    if not sys.stderr.isatty():
+        log.info(
+            "listening: clients can connect",
+            version=__version__,
+            host=host,
+            port=port,
+            data=data,
+            sync=config.sync,
+            connections_max=server.connections_max,
+            recovered_messages=messages,
+            recovery_s=round(server.recovery_s, 3),
+        )
+        return
+    leased = sum(len(queue.leased) for queue in server.broker.queues.values())
+    found = f"{messages:,} messages, {leased:,} of them leased" if messages else "empty"
+    click.echo(
+        f"qserver {__version__} listens on {host}:{port}\n"
+        f"  data    {data} (sync={config.sync})\n"
+        f"  found   {found}, in {server.recovery_s:.2f} s\n"
+        f"  try     printf 'PUT hello \"world\"\\nGET hello\\nQUIT\\n' | nc {host} {port}\n"
+        f"  stop    Ctrl-C",
+        err=True,
+    )
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Progress | None]:
+    """A bar on the terminal for a replay that takes its time."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with contextlib.ExitStack() as stack:
+        bar = _LateBar(stack)
+        yield bar.update
+
+
+class _LateBar:
+    """A progress bar that appears only when there is something to wait for."""
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        self._stack = stack
+        self._began = time.monotonic()
+        self._update: Progress | None = None
+
+    def update(self, done: int, total: int) -> None:
+        """Show how far it is."""
+        if self._update is None:
+            if time.monotonic() - self._began < PROGRESS_AFTER_S:
+                return
+            self._update = self._open(total)
+        self._update(done, total)
+
+    def _open(self, total: int) -> Progress:
+        from rich.console import Console  # noqa: PLC0415 - only a long recovery needs it
+        from rich.progress import Progress as Bar  # noqa: PLC0415
+
+        bar = self._stack.enter_context(Bar(console=Console(stderr=True), transient=True))
+        task = bar.add_task("recovering the journal", total=total)
+        return lambda done, _total: bar.update(task, completed=done)

@@ -1,0 +1,270 @@
+"""The server: one turn of its loop, its start and its stop.
+
+    all sockets that have something are read; each conversation goes on
+      └─ end of the turn (once):  GETs that wait are served
+                                  what was recorded is committed, replies are given out
+                                  the timer is set for what is due next
+
+So what many clients ask at the same time is stored by one write and one sync.
+"""
+
+import asyncio
+import gc
+import time
+
+import structlog
+
+from qserver.broker import timers
+from qserver.broker.broker import Broker
+from qserver.broker.checkpoint import record_stop
+from qserver.broker.get import serve
+from qserver.broker.restore import Restorer
+from qserver.config import CLOCK_CHECK_S, RESERVED_NUMBERS, STOP_S_MAX, Config
+from qserver.dispatch.grammar import Grammar
+from qserver.errors import StorageError
+from qserver.ports import Journal, Progress
+from qserver.server.commit import Committer, Recipient
+from qserver.server.connection import Connection
+from qserver.storage.record import replay
+from qserver.storage.recorder import JournalRecorder
+
+log = structlog.get_logger("qserver")
+
+TIMER_SLACK_S = 0.001
+"""The loop's clock may be this much ahead of a timer that it calls."""
+
+
+class Server:
+    """A broker with its journal, behind a socket.
+
+    Attributes:
+        failure: why the journal failed, if it did; the server stops then.
+    """
+
+    def __init__(self, config: Config, journal: Journal, connections_max: int) -> None:
+        self.config = config
+        self.connections_max = connections_max
+        self.failure: StorageError | None = None
+        self.recovered_records = 0
+        self.recovery_s = 0.0
+        self.address: tuple[str, int] = (config.host, config.port)
+        self._journal = journal
+        self._recorder = JournalRecorder(journal)
+        self.broker = Broker(
+            self._recorder,
+            config.limits,
+            now=time.monotonic(),
+            wall=time.time(),
+            reserve=0 if config.sync_s is None else RESERVED_NUMBERS,
+        )
+        self.grammar = Grammar(config.limits)
+        self._committer = Committer(
+            journal, self._recorder, self.broker, config.sync_s, self._journal_failed
+        )
+        self.hold = self._committer.hold
+        self._listener: asyncio.Server | None = None
+        self._connections: set[Connection] = set()
+        self._to_go_on: dict[Connection, None] = {}
+        self._turn_is_set = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._clock_timer: asyncio.TimerHandle | None = None
+        self._is_ending = False
+        self._stopped = asyncio.Event()
+        self._nobody_left = asyncio.Event()
+        self._started_at = time.monotonic()
+        self._refused = 0
+        self._stalled = 0
+        self._accepted = 0
+
+    # --- start and stop -----------------------------------------------------------------------
+
+    def recover(self, progress: Progress | None = None) -> None:
+        """Rebuild everything from the journal.
+
+        Raises:
+            StorageError: the journal can't be read as a whole.
+        """
+        began = time.monotonic()
+        gc.disable()  # nothing of what is built is garbage
+        restorer = Restorer(self.broker)
+        self.recovered_records = replay(self._journal, restorer, progress)
+        restorer.finish(time.monotonic())
+        self._recorder.begin_batch()
+        gc.freeze()  # and nothing of it need be looked at again
+        gc.enable()
+        self.recovery_s = time.monotonic() - began
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            OSError: the address can't be used.
+        """
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(
+            lambda: Connection(self), self.config.host, self.config.port, backlog=1024
+        )
+        self.address = self._listener.sockets[0].getsockname()[:2]
+        self._check_clock()
+        self.end_turn_soon()
+
+    async def serve_until_stopped(self) -> None:
+        """Serve until `stop` is called or the journal fails; then end everything in good order."""
+        await self._stopped.wait()
+        self._is_ending = True
+        assert self._listener is not None
+        self._listener.close()
+        now = time.monotonic()
+        for connection in list(self._connections):
+            connection.stop_hearing(now)
+        await self._wait_for_clients()
+        for timer in (self._timer, self._clock_timer):
+            if timer is not None:
+                timer.cancel()
+        if self.failure is None:
+            record_stop(self.broker)
+            await self._committer.drain()
+        if self.failure is None:
+            self._journal.close()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopped.is_set()
+
+    def stop(self) -> None:
+        """Let the server end in good order."""
+        self._stopped.set()
+
+    async def _wait_for_clients(self) -> None:
+        if not self._connections:
+            return
+        try:
+            await asyncio.wait_for(self._nobody_left.wait(), STOP_S_MAX)
+        except TimeoutError:
+            log.warning(
+                "clients did not take their last replies: their connections are cut",
+                connections=len(self._connections),
+                waited_s=STOP_S_MAX,
+            )
+            for connection in list(self._connections):
+                connection.abort()
+
+    def _journal_failed(self, error: StorageError, waiting: list[Recipient]) -> None:
+        self.failure = error
+        log.critical(
+            "the journal failed: what was asked and not answered may be lost; the server stops",
+            error=str(error),
+            unanswered=len(waiting),
+        )
+        for recipient in waiting:
+            if isinstance(recipient, Connection):
+                recipient.abandon()
+        self.stop()
+
+    # --- connections ----------------------------------------------------------------------------
+
+    def connected(self, connection: Connection) -> bool:
+        """Take a new connection; answers whether there is room for it."""
+        self._connections.add(connection)
+        self._accepted += 1
+        if len(self._connections) > self.connections_max or self._is_ending:
+            self._refused += 1
+            return False
+        return True
+
+    def disconnected(self, connection: Connection) -> None:
+        """A connection has ended."""
+        self._connections.discard(connection)
+        self._to_go_on.pop(connection, None)
+        self.end_turn_soon()
+        if self._is_ending and not self._connections:
+            self._nobody_left.set()
+
+    def note_stalled(self) -> None:
+        """A connection is cut since its client takes no replies."""
+        self._stalled += 1
+        log.warning(
+            "a client took none of its replies: its connection is cut",
+            waited_s=self.config.stall_s_max,
+        )
+
+    # --- the turn ---------------------------------------------------------------------------------
+
+    def go_on_soon(self, connection: Connection) -> None:
+        """Let the connection's conversation go on at the end of the turn."""
+        self._to_go_on[connection] = None
+        self.end_turn_soon()
+
+    def end_turn_soon(self) -> None:
+        """Let the turn end when all sockets have been read."""
+        if not self._turn_is_set:
+            self._turn_is_set = True
+            asyncio.get_running_loop().call_soon(self._end_turn)
+
+    def _end_turn(self) -> None:
+        self._turn_is_set = False
+        now = time.monotonic()
+        to_go_on, self._to_go_on = self._to_go_on, {}
+        for connection in to_go_on:
+            connection.go_on(now)
+        serve(self.broker, now)
+        self._committer.commit()
+        if self._to_go_on:
+            self.end_turn_soon()
+        self._set_timer(now)
+
+    def _set_timer(self, now: float) -> None:
+        deadline = timers.next_deadline(self.broker)
+        if deadline is None:
+            return
+        if self._timer is not None:
+            if self._timer_at <= deadline:
+                return
+            self._timer.cancel()
+        self._timer_at = deadline
+        self._timer = asyncio.get_running_loop().call_later(
+            max(deadline - now, 0.0) + TIMER_SLACK_S, self._tick
+        )
+
+    def _tick(self) -> None:
+        self._timer = None
+        now = time.monotonic()
+        timers.tick(self.broker, now)
+        self.end_turn_soon()
+
+    def _check_clock(self) -> None:
+        now = time.monotonic()
+        moved = timers.clock_checked(self.broker, now, time.time())
+        if moved:
+            log.warning(
+                "the wall clock was set: delays follow it, leases and waits don't",
+                moved_s=round(moved, 3),
+            )
+            self.end_turn_soon()
+        loop = asyncio.get_running_loop()
+        self._clock_timer = loop.call_later(CLOCK_CHECK_S, self._check_clock)
+
+    # --- what HELLO and STATS say -----------------------------------------------------------------
+
+    @property
+    def sync(self) -> str:
+        """The sync policy."""
+        return self.config.sync
+
+    def figures(self) -> dict[str, int | float | str]:
+        """What STATS says of the server and its journal."""
+        return {
+            "sync": self.sync,
+            "uptime_s": time.monotonic() - self._started_at,
+            "recovery_s": self.recovery_s,
+            "recovered_records": self.recovered_records,
+            "connections": len(self._connections),
+            "connections_max": self.connections_max,
+            "connections_accepted_total": self._accepted,
+            "connections_refused_total": self._refused,
+            "connections_stalled_total": self._stalled,
+            "last_storage_error": str(self.failure or "none").replace("\n", " "),
+            **self._journal.stats(),
+        }

@@ -1,0 +1,142 @@
+"""What the file driver asks of the file system, and the real one.
+
+Everything that can fail or be lost goes through here, the clock that times it included, so a test
+can put a disk in its place that forgets what was not synced, fills up, or tears a write in two.
+Every call raises `OSError` as the operating system does.
+"""
+
+import fcntl
+import os
+import time
+from pathlib import Path
+from typing import Protocol
+
+
+class Disk(Protocol):
+    """A file system with directories, locks and a clock."""
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        ...
+
+    def make_directory(self, path: Path) -> None:
+        """Create it for its owner alone, with its parents; if it exists, do nothing."""
+        ...
+
+    def lock(self, path: Path) -> int:
+        """Open, or create, and lock a file until it is closed; `BlockingIOError` if it is held."""
+        ...
+
+    def names(self, directory: Path) -> list[str]:
+        """What the directory lists, in any order."""
+        ...
+
+    def size(self, path: Path) -> int:
+        """Length of a file in bytes."""
+        ...
+
+    def create(self, path: Path) -> int:
+        """A new, empty file for its owner alone, open for writing; it must not exist."""
+        ...
+
+    def open(self, path: Path) -> int:
+        """An existing file, open for writing."""
+        ...
+
+    def read(self, path: Path) -> bytes:
+        """All of a file."""
+        ...
+
+    def write(self, file: int, content: bytes | memoryview, offset: int, /) -> int:
+        """Write at an offset; answers how many bytes were taken, which may be fewer."""
+        ...
+
+    def truncate(self, file: int, length: int, /) -> None:
+        """Cut the file to a length."""
+        ...
+
+    def sync(self, file: int, /) -> None:
+        """Make the content and the length of a file survive a power cut."""
+        ...
+
+    def sync_directory(self, path: Path) -> None:
+        """Make the names in a directory survive a power cut."""
+        ...
+
+    def forget_cached(self, file: int) -> None:
+        """Have the next read of a synced file come from the device, not from memory."""
+        ...
+
+    def unlink(self, path: Path) -> None:
+        """Remove a file."""
+        ...
+
+    def close(self, file: int, /) -> None:
+        """Close a file; gives up its lock."""
+        ...
+
+
+class RealDisk:
+    """The operating system's."""
+
+    now = staticmethod(time.monotonic)
+    write = staticmethod(os.pwrite)
+    # fdatasync also persists a new length: POSIX asks for what is needed to read the data back.
+    sync = staticmethod(os.fdatasync)
+    truncate = staticmethod(os.ftruncate)
+    close = staticmethod(os.close)
+
+    def make_directory(self, path: Path) -> None:
+        """Each new level is made durable in the level above it."""
+        if path.is_dir():
+            return
+        self.make_directory(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
+        self.sync_directory(path.parent)
+
+    def lock(self, path: Path) -> int:
+        """The kernel gives such a lock up when its process ends, however it ends."""
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(file)
+            raise
+        return file
+
+    def names(self, directory: Path) -> list[str]:
+        """Hidden ones too."""
+        return [path.name for path in directory.iterdir()]
+
+    def size(self, path: Path) -> int:
+        """From its inode."""
+        return path.stat().st_size
+
+    def create(self, path: Path) -> int:
+        """`O_EXCL`: nothing is ever overwritten."""
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+    def open(self, path: Path) -> int:
+        """Not created if absent."""
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+
+    def read(self, path: Path) -> bytes:
+        """In one piece: a segment is bounded."""
+        return path.read_bytes()
+
+    def sync_directory(self, path: Path) -> None:
+        """A directory is synced through a descriptor of its own."""
+        directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def forget_cached(self, file: int) -> None:
+        """Where the system has no such call, reads come from memory."""
+        if hasattr(os, "posix_fadvise"):  # pragma: no branch - not on macOS
+            os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def unlink(self, path: Path) -> None:
+        """Must exist."""
+        path.unlink()

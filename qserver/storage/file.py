@@ -1,0 +1,259 @@
+"""The file driver: a journal in a directory of segments, written by one process.
+
+A batch is one write: its records and their seal. Then, if it is to survive a power cut, one sync.
+Where the two happen depends on who waits. A thread costs about 0.1 ms and lets the loop go on, so
+it is used unless the last few syncs were quick and one client waits; a commit that needs no sync
+is done where it stands, since writing to the system's memory is quicker than a thread.
+
+    segment under way ── commit takes it past its size ──► `segment` names the next one at once;
+                                                           its file is made by the next commit:
+                                                           sync the old, create, sync the name
+
+A batch that was given up, the disk being full, leaves its position unused: by then the next batch
+has been told its own, and its segment.
+
+Dropping: `drop_before` only notes the segment. The next commit's seal says that older ones are not
+needed, is synced, and then they are unlinked, oldest first. So it costs the loop nothing, nothing
+that replaces a dropped record can be lost after it, and a segment that is missing without a seal
+that says so was lost.
+
+What is done when the disk fails: `segment.py`.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Awaitable, Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from qserver.errors import Locked, StorageFailed
+from qserver.ports import Progress
+from qserver.storage import recovery
+from qserver.storage.disk import Disk, RealDisk
+from qserver.storage.seal import SEAL_BYTES_MAX
+from qserver.storage.segment import Batch, End
+
+SEGMENT_BYTES_MAX: Final = 64 << 20
+"""A segment ends with the batch that takes it to about this."""
+
+_QUICK_S: Final = 0.001
+"""A sync that takes less may hold up the loop, if nobody else waits."""
+
+_QUICK_SYNCS: Final = 8
+"""So many quick ones in a row before that is believed."""
+
+
+def open_directory(
+    directory: Path | str,
+    *,
+    segment_bytes_max: int = SEGMENT_BYTES_MAX,
+    disk: Disk | None = None,
+) -> "FileJournal":
+    """Own the journal in a directory, which is created if absent. To be replayed before use.
+
+    Raises:
+        Locked: another process owns it.
+        StorageFailed: the directory can't be created or used.
+    """
+    directory = Path(directory)
+    disk = RealDisk() if disk is None else disk
+    try:
+        disk.make_directory(directory)
+        lock = disk.lock(directory / "lock")
+    except BlockingIOError:
+        raise Locked(_who_holds(disk, directory)) from None
+    except OSError as error:
+        raise StorageFailed(f"{directory}: can't use the directory: {error}") from error
+    return FileJournal(disk, directory, lock, segment_bytes_max)
+
+
+def _who_holds(disk: Disk, directory: Path) -> str:
+    pid = b""
+    with contextlib.suppress(OSError):
+        pid = disk.read(directory / "lock").strip()
+    who = f" (process {int(pid)})" if pid.isdigit() else ""
+    return f"{directory} is in use by another server{who}"
+
+
+class FileJournal:
+    """A `Journal` in files; made by `open_directory`.
+
+    Attributes:
+        torn: what the replay cut from the journal's end, if anything.
+    """
+
+    def __init__(self, disk: Disk, directory: Path, lock: int, segment_bytes_max: int) -> None:
+        self.torn: recovery.Torn | None = None
+        self._disk = disk
+        self._directory = directory
+        self._lock = lock
+        self._segment_bytes_max = segment_bytes_max
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
+        self._end = End(disk, directory, recovery.Found())
+        self._end.refusal = f"{directory}: the journal has not been replayed"
+
+        self._records: list[bytes] = []
+        self._append = self._records.append
+        self._position = 1
+        self._segment = 1
+        self._oldest_needed = 1
+        self._committing = False
+        self._syncs_under_way = 0
+        self._quick_syncs = 0
+
+    @property
+    def position(self) -> int:
+        """See `Journal`. A batch that was given up leaves its position unused."""
+        return self._position
+
+    @property
+    def segment(self) -> int:
+        """See `Journal`."""
+        return self._segment
+
+    @property
+    def append(self) -> Callable[[bytes], None]:
+        """See `Journal`."""
+        return self._append
+
+    @property
+    def pending(self) -> bool:
+        """See `Journal`."""
+        return bool(self._records)
+
+    def replay(self, progress: Progress | None = None) -> Generator[tuple[int, bytes], None, None]:
+        """See `Journal`; what is damage and what is a torn end, see `recovery.py`.
+
+        Raises:
+            Damaged: nothing was changed.
+            NewerFormat: nothing was changed.
+            StorageFailed: the directory can't be read, or a torn end can't be cut off.
+        """
+        found = yield from recovery.read_back(self._disk, self._directory, progress)
+        try:
+            self._end = end = End(self._disk, self._directory, found)
+        except OSError as error:
+            raise StorageFailed(f"{self._directory}: can't write: {error}") from error
+        self.torn = found.torn
+        self._oldest_needed = found.chain.oldest
+        # A segment that holds no batch yet is continued, whatever its size: its name is taken.
+        self._position = max(found.chain.position + 1, end.segment)
+        goes_on = end.segment == self._position or self._has_room(end.size)
+        self._segment = end.segment if end.segment and goes_on else self._position
+        self._note_owner()
+
+    def commit(self, *, sync: bool, waiting: int = 1) -> Awaitable[None] | None:
+        """See `Journal`. One that rolls, or has segments to drop, does so in the thread."""
+        assert not self._committing, "a commit while another is under way"
+        end = self._end
+        end.check_usable()
+        records = self._records
+        drops = self._oldest_needed > end.oldest > 0
+        if not records and not drops:
+            return self.sync() if sync else None
+        segment, position = self._segment, self._position
+        rolls = segment != end.segment
+        batch = Batch(
+            segment=segment,
+            position=position,
+            records=b"".join(records),
+            count=len(records),
+            oldest=self._oldest_needed,
+            sync=sync,
+        )
+        records.clear()
+        self._position = position + 1
+        if not self._has_room((0 if rolls else end.size) + len(batch.records) + SEAL_BYTES_MAX):
+            self._segment = position + 1
+        self._committing = True
+        if not rolls and not drops and (not sync or self._may_wait_here(waiting)):
+            self._store(batch)
+            return None
+        return self._in_thread(self._store, batch)
+
+    def sync(self) -> Awaitable[None] | None:
+        """See `Journal`."""
+        self._end.check_usable()
+        if self._end.synced == self._end.size:
+            return None
+        self._syncs_under_way += 1
+        return self._in_thread(self._sync)
+
+    def drop_before(self, segment: int) -> None:
+        """See `Journal`. Takes effect with the next commit, which may be one of no records."""
+        self._oldest_needed = max(self._oldest_needed, min(segment, self._segment))
+
+    def stats(self) -> dict[str, int | float | str]:
+        """Sizes and ages; `storage_error` is empty while all is well."""
+        end, torn, since = self._end, self.torn, self._end.unsynced_since
+        age_s = 0.0 if since is None else self._disk.now() - since
+        return {
+            "segments": end.segments,
+            "journal_bytes": end.journal_bytes,
+            "last_sync_ms": round(end.last_sync_s * 1000, 3),
+            "unsynced_age_s": round(age_s, 3),
+            "torn_bytes": torn.bytes if torn else 0,
+            "torn_file": torn.file if torn else "",
+            "torn_offset": torn.offset if torn else 0,
+            "storage_error": end.refusal,
+        }
+
+    def close(self) -> None:
+        """See `Journal`. After a failure it only gives up the lock."""
+        if self._lock < 0:
+            return
+        self._thread.shutdown()
+        try:
+            self._end.close()
+        finally:
+            self._end.refusal = self._end.refusal or f"{self._directory}: the journal is closed"
+            self._disk.close(self._lock)
+            self._lock = -1
+
+    def _has_room(self, size: int) -> bool:
+        return size < self._segment_bytes_max
+
+    def _may_wait_here(self, waiting: int) -> bool:
+        # The system reports a failed sync to one of two that run at a time: the other one's "done"
+        # would be a lie. So beside a sync in the thread, none is made here.
+        return waiting <= 1 and self._quick_syncs >= _QUICK_SYNCS and not self._syncs_under_way
+
+    def _in_thread(self, work: Callable[..., None], *args: object) -> Awaitable[None] | None:
+        """Run it beside the loop; where none runs, here."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            work(*args)
+            return None
+        # Shielded: a caller that no longer waits must not take the batch out of the queue.
+        return asyncio.shield(loop.run_in_executor(self._thread, work, *args))
+
+    def _store(self, batch: Batch) -> None:
+        try:
+            self._end.store(batch)
+            if batch.sync:
+                self._note_sync()
+        finally:
+            self._committing = False
+
+    def _sync(self) -> None:
+        try:
+            self._end.sync()
+            self._note_sync()
+        finally:
+            self._syncs_under_way -= 1
+
+    def _note_sync(self) -> None:
+        quick = self._end.last_sync_s < _QUICK_S
+        self._quick_syncs = self._quick_syncs + 1 if quick else 0
+
+    def _note_owner(self) -> None:
+        """Leave the process id for whoever finds the directory locked; a courtesy, no promise.
+
+        Not before the replay is done: a start that is refused changes no file.
+        """
+        with contextlib.suppress(OSError):
+            self._disk.truncate(self._lock, 0)
+            self._disk.write(self._lock, b"%d\n" % os.getpid(), 0)

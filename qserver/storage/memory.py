@@ -1,0 +1,113 @@
+"""A journal that keeps nothing: for tests, and for a server whose messages may die with it.
+
+A `MemoryStore` stands for what a directory is to the file driver: it outlives the journal that is
+opened on it, so that a driver's tests, reopening included, run here too.
+"""
+
+from collections.abc import Callable, Generator
+from typing import Final
+
+from qserver.errors import Locked, StorageFailed
+from qserver.ports import Progress
+
+_SEGMENT_BYTES_MAX: Final = 64 << 20
+
+
+class MemoryStore:
+    """Batches by segment, and whether a journal is open on them."""
+
+    def __init__(self) -> None:
+        self.segments: dict[int, list[bytes]] = {}
+        self.position = 1
+        self.open = False
+
+
+class MemoryJournal:
+    """A `Journal` in a `MemoryStore`, in one of its own if none is given.
+
+    Raises:
+        Locked: another journal is open on the store.
+    """
+
+    def __init__(
+        self, store: MemoryStore | None = None, *, segment_bytes_max: int = _SEGMENT_BYTES_MAX
+    ) -> None:
+        self._store = store or MemoryStore()
+        if self._store.open:
+            raise Locked("the store is in use by another journal")
+        self._store.open = True
+        self._segment_bytes_max = segment_bytes_max
+        self._segment = max(self._store.segments, default=self._store.position)
+        self._size = sum(map(len, self._store.segments.get(self._segment, ())))
+        self._records: list[bytes] = []
+        self._append = self._records.append
+        self._replayed = False
+
+    @property
+    def position(self) -> int:
+        """See `Journal`."""
+        return self._store.position
+
+    @property
+    def segment(self) -> int:
+        """See `Journal`."""
+        return self._segment
+
+    @property
+    def append(self) -> Callable[[bytes], None]:
+        """See `Journal`."""
+        return self._append
+
+    @property
+    def pending(self) -> bool:
+        """See `Journal`."""
+        return bool(self._records)
+
+    def replay(self, progress: Progress | None = None) -> Generator[tuple[int, bytes], None, None]:
+        """See `Journal`."""
+        batches = [
+            (segment, batch) for segment, stored in self._store.segments.items() for batch in stored
+        ]
+        for done, (segment, batch) in enumerate(batches, 1):
+            yield segment, batch
+            if progress is not None:
+                progress(done, len(batches))
+        self._replayed = True
+
+    def commit(self, *, sync: bool, waiting: int = 1) -> None:
+        """See `Journal`; always done at once."""
+        del sync, waiting
+        self._check_usable()
+        if not self._records:
+            return
+        batch = b"".join(self._records)
+        self._records.clear()
+        self._store.segments.setdefault(self._segment, []).append(batch)
+        self._store.position += 1
+        self._size += len(batch)
+        if self._size > self._segment_bytes_max:
+            self._segment = self._store.position
+            self._size = 0
+
+    def sync(self) -> None:
+        """See `Journal`; always done at once."""
+        self._check_usable()
+
+    def drop_before(self, segment: int) -> None:
+        """See `Journal`."""
+        for older in [number for number in self._store.segments if number < segment]:
+            del self._store.segments[older]
+
+    def stats(self) -> dict[str, int | float | str]:
+        """See `Journal`."""
+        sizes = [sum(map(len, stored)) for stored in self._store.segments.values()]
+        return {"segments": len(sizes), "journal_bytes": sum(sizes), "storage_error": ""}
+
+    def close(self) -> None:
+        """See `Journal`."""
+        self._replayed = False
+        self._store.open = False
+
+    def _check_usable(self) -> None:
+        if not self._replayed:
+            raise StorageFailed("the journal is closed, or has not been replayed")

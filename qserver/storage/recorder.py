@@ -1,0 +1,171 @@
+"""Facts become lines of JSON: one record is one fact, one line, one JSON object.
+
+    {"op":"put","id":1,"queue":"emails","at_ms":1763769600123,"body":{"to":"ada@example.com"}}
+    {"op":"lease","ids":[1],"lease":1,"until_ms":1763769630123}
+    {"op":"ack","ids":[1]}
+
+The body is the client's JSON, byte for byte. Times are whole milliseconds since 1970, rounded so
+that nothing happens early. Fields that say nothing are left out. Queues' names are of an alphabet
+that needs no quoting; free text is quoted.
+`storage/record.py` has each record's fields, and reads them back.
+"""
+
+from collections.abc import Iterable, Sequence
+from math import ceil
+from typing import Any, Final
+
+import msgspec
+
+from qserver.config import PRIORITY_DEFAULT
+from qserver.ports import Journal, Recorded
+
+_quote: Final = msgspec.json.Encoder().encode
+
+
+def _ms(seconds: float) -> int:
+    return ceil(seconds * 1000)
+
+
+def _ids(ids: Iterable[int]) -> bytes:
+    return b",".join([b"%d" % message_id for message_id in ids])
+
+
+class JournalRecorder:
+    """Writes facts into a journal. What each method tells, `ports.Recorder` says."""
+
+    __slots__ = ("_journal", "append", "live", "segment")
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self.live: dict[int, int] = {}
+        self.append = journal.append
+        self.segment = journal.segment
+
+    def begin_batch(self) -> bool:
+        """A batch was handed over, the next one begins; answers whether in a new segment."""
+        before = self.segment
+        self.segment = self._journal.segment
+        return self.segment != before
+
+    def put(self, queue: bytes, message: Recorded) -> None:
+        self.append(
+            b'{"op":"put","id":%d,"queue":"%b","at_ms":%d,"body":%b}\n'
+            % (message.id, queue, message.put_at * 1000, message.body)
+        )
+
+    def put_with(
+        self,
+        queue: bytes,
+        message: Recorded,
+        *,
+        due: float,
+        expires: float,
+        dedup_until: float,
+        key: str | None,
+        trace: str | None,
+        dedup: str | None,
+    ) -> None:
+        self.append(
+            b'{"op":"put","id":%d,"queue":"%b","at_ms":%d%b,"body":%b}\n'
+            % (
+                message.id,
+                queue,
+                message.put_at * 1000,
+                _fields(
+                    priority=None if message.priority == PRIORITY_DEFAULT else message.priority,
+                    due_ms=_ms(due) or None,
+                    expires_ms=_ms(expires) or None,
+                    key=key,
+                    trace=trace,
+                    dedup=dedup,
+                    dedup_until_ms=_ms(dedup_until) or None,
+                ),
+                message.body,
+            )
+        )
+
+    def lease(self, messages: Sequence[Recorded], until: float, session: str | None) -> None:
+        self.append(
+            b'{"op":"lease","ids":[%b],"lease":%d,"until_ms":%d%b}\n'
+            % (
+                b",".join([b"%d" % message.id for message in messages]),
+                messages[0].lease,
+                _ms(until),
+                b"" if session is None else _fields(session=session),
+            )
+        )
+
+    def ack(self, ids: Iterable[int], keep_until: float) -> None:
+        self.append(
+            b'{"op":"ack","ids":[%b]%b}\n'
+            % (_ids(ids), _fields(keep_until_ms=_ms(keep_until)) if keep_until else b"")
+        )
+
+    def nack(
+        self, message: Recorded, *, due: float, dead: bool, place: int, reason: str | None
+    ) -> None:
+        rest = _fields(
+            due_ms=_ms(due) or None, dead=dead or None, place=place or None, reason=reason
+        )
+        self.append(
+            b'{"op":"nack","id":%d,"failures":%d%b}\n' % (message.id, message.failures, rest)
+        )
+
+    def lost(
+        self, message: Recorded, *, due: float, dead: bool, place: int, reason: str | None
+    ) -> None:
+        rest = _fields(
+            due_ms=_ms(due) or None, dead=dead or None, place=place or None, reason=reason
+        )
+        self.append(b'{"op":"lost","id":%d,"losses":%d%b}\n' % (message.id, message.losses, rest))
+
+    def release(self, message_id: int, place: int) -> None:
+        self.append(b'{"op":"release","id":%d%b}\n' % (message_id, _fields(place=place or None)))
+
+    def touch(self, ids: Iterable[int], until: float) -> None:
+        self.append(b'{"op":"touch","ids":[%b],"until_ms":%d}\n' % (_ids(ids), _ms(until)))
+
+    def touch_session(self, name: str, until: float) -> None:
+        self.append(
+            b'{"op":"touch_session","session":%b,"until_ms":%d}\n' % (_quote(name), _ms(until))
+        )
+
+    def due(self, ids: Iterable[int]) -> None:
+        self.append(b'{"op":"due","ids":[%b]}\n' % _ids(ids))
+
+    def gone(self, ids: Iterable[int]) -> None:
+        self.append(b'{"op":"gone","ids":[%b]}\n' % _ids(ids))
+
+    def dead(self, message_id: int, reason: str) -> None:
+        self.append(b'{"op":"dead","id":%d%b}\n' % (message_id, _fields(reason=reason)))
+
+    def redrive(self, ids: Sequence[int], queue: bytes) -> None:
+        self.append(b'{"op":"redrive","ids":[%b],"queue":"%b"}\n' % (_ids(ids), queue))
+
+    def queue(self, name: bytes, settings: dict[str, Any], *, paused: bool) -> None:
+        rest = _fields(settings=settings or None, paused=paused or None)
+        self.append(b'{"op":"queue","queue":"%b"%b}\n' % (name, rest))
+
+    def purge(self, name: bytes, states: Sequence[str]) -> None:
+        self.append(b'{"op":"purge","queue":"%b"%b}\n' % (name, _fields(states=states)))
+
+    def drop(self, name: bytes) -> None:
+        self.append(b'{"op":"drop","queue":"%b"}\n' % name)
+
+    def session(self, name: str, grace_s: float) -> None:
+        self.append(b'{"op":"session","session":%b,"grace_ms":%d}\n' % (_quote(name), _ms(grace_s)))
+
+    def sequence(self, last_id: int, last_lease: int) -> None:
+        self.append(b'{"op":"sequence","id":%d,"lease":%d}\n' % (last_id, last_lease))
+
+    def stop(self, last_id: int, last_lease: int) -> None:
+        self.append(b'{"op":"stop","id":%d,"lease":%d}\n' % (last_id, last_lease))
+
+
+def _fields(**values: Any) -> bytes:
+    """The fields that say something, each after a comma."""
+    return b"".join(
+        b',"%b":%b' % (name.encode(), _quote(value))
+        for name, value in values.items()
+        if value is not None
+    )

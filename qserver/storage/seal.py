@@ -1,0 +1,174 @@
+r"""The bytes of a segment: a header line, then batches, each closed by a seal line.
+
+    {"qserver":"journal","format":1,"segment":1,"prev":"00000000"}
+    {"put":1}
+    {"put":2}
+    {"seal":1,"records":2,"synced":63,"oldest":1,"prev":"00000000","crc":"ecc3ac7b"}
+    {"ack":1}
+    {"seal":2,"records":1,"synced":164,"oldest":1,"prev":"ecc3ac7b","crc":"48e3356f"}
+
+    seal      position of the batch. Grows; a batch that was given up (disk full) leaves a gap.
+    records   how many lines it closes.
+    synced    this many bytes of the segment were known to survive a power cut before the batch was
+              written. What lies before that offset can't be torn; see `recovery.py`.
+    oldest    the oldest segment that is still needed. Tells one that was dropped from one that
+              somebody lost: a segment is unlinked only after a synced seal says so.
+    prev      the checksum of the seal before, in the header that of the last seal of the segment
+              before. So a missing, doubled or moved batch or segment breaks the chain.
+    crc       CRC-32 of the batch's records and of the seal's own text up to here, started from
+              `prev`. One checksum a batch: a checksum per record costs as much as the record.
+
+No record begins with `{"seal":` and none holds an LF, so `\n{"seal":` marks a seal and nothing
+else, and `grep -v '^{"seal"'` leaves the records. The header needs no checksum of its own: but for
+`prev` it follows from the file's name, and `prev` is what the first seal's checksum starts from.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+from zlib import crc32
+
+FORMAT: Final = 1
+"""The version that this code writes, and the highest that it reads."""
+
+SEAL_BYTES_MAX: Final = 192
+"""More than any seal takes, and the LF before it."""
+
+RUN_BYTES_MIN: Final = 1 << 20
+"""Batches are given back joined to runs of about this size, so a reader decodes many at once."""
+
+_AFTER_CRC: Final = len(b'01234567"}\n')
+_MARK: Final = b'\n{"seal":'
+_KEYS: Final = (
+    b'{"seal":',
+    b',"records":',
+    b',"synced":',
+    b',"oldest":',
+    b',"prev":"',
+    b',"crc":"',
+)
+_SEAL: Final = re.compile(
+    rb'\{"seal":([0-9]{1,18}),"records":([0-9]{1,18}),"synced":([0-9]{1,18}),"oldest":([0-9]{1,18})'
+    rb',"prev":"([0-9a-f]{8})","crc":"([0-9a-f]{8})"\}\n'
+)
+_HEADER: Final = re.compile(
+    rb'\{"qserver":"journal","format":1,"segment":([0-9]{1,18}),"prev":"([0-9a-f]{8})"\}\n'
+)
+_HEADER_FORMAT: Final = re.compile(rb'\{"qserver":"journal","format":([0-9]{1,9})[,}]')
+
+
+class Chain:
+    """Where a walk along the seals stands: after its last good batch.
+
+    Attributes:
+        position: position of that batch; 0 before the first.
+        crc: its checksum, which the next seal must name as `prev`.
+        oldest: the oldest segment it says is needed.
+        at: offset in the segment's bytes right behind its seal.
+    """
+
+    __slots__ = ("at", "crc", "oldest", "position")
+
+    def __init__(self) -> None:
+        self.position = 0
+        self.crc = 0
+        self.oldest = 1
+        self.at = 0
+
+
+def header(segment: int, prev: int) -> bytes:
+    """First line of a segment; `prev` is the checksum of the last seal before it."""
+    return b'{"qserver":"journal","format":%d,"segment":%d,"prev":"%08x"}\n' % (
+        FORMAT,
+        segment,
+        prev,
+    )
+
+
+def header_format(content: bytes) -> int:
+    """The format's version that a segment claims, 0 if it claims none."""
+    found = _HEADER_FORMAT.match(content)
+    return int(found[1]) if found else 0
+
+
+def header_prev(content: bytes, segment: int) -> int | None:
+    """The checksum that a segment's header chains on; None if it is not that segment's header."""
+    found = _HEADER.match(content)
+    if not found or found[1] != b"%d" % segment:
+        return None
+    return int(found[2], 16)
+
+
+def seal(
+    prev: int, position: int, records: bytes, count: int, *, synced: int, oldest: int
+) -> tuple[bytes, int]:
+    """The line that closes a batch after the seal whose checksum is `prev`, and its checksum."""
+    text = b'{"seal":%d,"records":%d,"synced":%d,"oldest":%d,"prev":"%08x","crc":"' % (
+        position,
+        count,
+        synced,
+        oldest,
+        prev,
+    )
+    crc = crc32(text, crc32(records, prev))
+    return b'%b%08x"}\n' % (text, crc), crc
+
+
+def walk(content: bytes, chain: Chain) -> Iterator[bytes]:
+    """Verify a segment's batches from `chain.at` on; yields their records in runs.
+
+    Ends at the first batch that is not what was written there, or at the end: `chain.at` tells.
+    Takes about a microsecond a batch and 0.3 ms a MiB.
+    """
+    find, view = content.find, memoryview(content)
+    at, crc, seal_last = chain.at, chain.crc, 0
+    run: list[bytes] = []
+    while True:
+        mark = find(_MARK, at - 1)
+        end = find(b"\n", mark + 1) + 1 if mark >= 0 else 0
+        grown = crc32(view[at : end - _AFTER_CRC], crc) if end else 0
+        # The checksum covers the seal's fields and starts from that of the seal before. Two starts
+        # never give the same end, so with the checksum `prev` and the order are verified too.
+        good = content[end - _AFTER_CRC : end] == b'%08x"}\n' % grown
+        if good:
+            run.append(content[at : mark + 1])
+            at, crc, seal_last = end, grown, mark + 1
+        if run and (not good or at - chain.at >= RUN_BYTES_MIN):
+            last = _SEAL.match(content, seal_last)
+            if last is None or int(last[1]) <= chain.position:
+                return
+            chain.at, chain.crc = at, crc
+            chain.position, chain.oldest = int(last[1]), int(last[4])
+            if records := b"".join(run):
+                yield records
+            run.clear()
+        if not good:
+            return
+
+
+def synced_claimed(content: bytes, at: int) -> int:
+    """The largest `synced` of any seal that can be read from `at` on, whole batch or not."""
+    claimed = 0
+    while (mark := content.find(_MARK, max(at - 1, 0))) >= 0:
+        found = _SEAL.match(content, mark + 1)
+        claimed = max(claimed, int(found[3]) if found else 0)
+        at = mark + len(_MARK)
+    return claimed
+
+
+def seals_after(content: bytes, at: int) -> int:
+    """How many seals there are from `at` on."""
+    return content.count(_MARK, max(at - 1, 0))
+
+
+def ends_sealed(tail: bytes) -> bool:
+    """Whether a batch that does not verify was once written to its end.
+
+    True if the last thing in it is a seal, up to a byte or two, and nothing was zeroed.
+    """
+    end = tail[-SEAL_BYTES_MAX:]
+    if tail[-1:] == b"\0" or tail.count(b"\0") > 1:
+        return False
+    if end[-3:] != b'"}\n' and end[-_AFTER_CRC - len(_KEYS[-1]) : -_AFTER_CRC] != _KEYS[-1]:
+        return False
+    return sum(key in end for key in _KEYS) >= len(_KEYS) - 1

@@ -1,0 +1,218 @@
+"""The end of a journal that is written on: the newest segment's file, and those before it.
+
+Failures, each decided on purpose:
+
+    no room                  the file is cut back to its last good batch, the batch is given up, and
+                             the next one may succeed.
+    a write fails otherwise  the same cut, so that nothing half-written is left, but no more writes.
+    a sync fails             no more writes, ever: the system may have thrown the data away and
+                             called it clean, and a second sync would answer "done".
+
+After the last two only a new start helps, which reads back what the device really holds.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+from qserver.errors import StorageFailed, StorageFull
+from qserver.storage import seal
+from qserver.storage.disk import Disk
+from qserver.storage.recovery import NO_ROOM, Found, segment_path, write_all
+
+
+class Batch(msgspec.Struct, gc=False, frozen=True):
+    """What one commit stores.
+
+    Attributes:
+        segment: where it belongs; begun with this batch if it does not exist yet.
+        position: its number.
+        records: its lines.
+        count: how many these are.
+        oldest: the oldest segment that is needed once this batch is stored.
+        sync: whether it must survive a power cut.
+    """
+
+    segment: int
+    position: int
+    records: bytes
+    count: int
+    oldest: int
+    sync: bool
+
+
+class End:
+    """Writes batches behind the last one. Its calls may come from a thread, one at a time.
+
+    But for `sync`, which may run beside the `store` of a batch that needs neither a sync nor a new
+    segment.
+
+    Attributes:
+        refusal: why nothing more is written; empty while all is well.
+        segment: the one whose file is written on; 0 if there is none yet.
+        size: its length in bytes.
+        synced: how much of it is known to survive a power cut.
+        unsynced_since: time of the oldest write that is not synced yet.
+        last_sync_s: how long the last sync took.
+    """
+
+    def __init__(self, disk: Disk, directory: Path, found: Found) -> None:
+        self.refusal = ""
+        self.segment = 0
+        self.size = 0
+        self.synced = 0
+        self.unsynced_since: float | None = None
+        self.last_sync_s = 0.0
+        self._disk = disk
+        self._directory = directory
+        self._chain = found.chain
+        self._sizes = found.sizes  # of every segment that exists; behind the times for the newest
+        self._file = -1
+        if found.sizes:
+            self.segment = max(found.sizes)
+            self.size = self.synced = found.sizes[self.segment]
+            self._file = disk.open(segment_path(directory, self.segment))
+
+    @property
+    def oldest(self) -> int:
+        """The oldest segment that exists; 0 if none does."""
+        return next(iter(self._sizes), 0)
+
+    @property
+    def segments(self) -> int:
+        """How many segments there are."""
+        return len(self._sizes)
+
+    @property
+    def journal_bytes(self) -> int:
+        """Length of all segments together."""
+        sizes = self._sizes.copy()
+        sizes[self.segment] = self.size
+        return sum(sizes.values())
+
+    def store(self, batch: Batch) -> None:
+        """Write one batch, with all that has to come before and after it.
+
+        Raises:
+            StorageFull: nothing of it was written.
+            StorageFailed: unknown; nothing more is written.
+        """
+        self.check_usable()
+        try:
+            if batch.segment != self.segment:
+                self._roll(batch.segment)
+            self._write(batch)
+            drops = batch.oldest > self.oldest
+            if batch.sync or drops:
+                self.sync()
+            if drops:
+                self._unlink_before(batch.oldest)
+        except OSError as error:
+            raise self._broken("can't write", error) from error
+
+    def sync(self) -> None:
+        """Make what was written survive a power cut.
+
+        Raises:
+            StorageFailed: unknown whether it does; nothing more is written.
+        """
+        self.check_usable()
+        size = self.size
+        begun = self._disk.now()
+        try:
+            self._disk.sync(self._file)
+        except OSError as error:
+            raise self._broken("can't sync", error) from error
+        self.last_sync_s = self._disk.now() - begun
+        # A batch stored meanwhile may have made the file longer; it counts from then on.
+        self.synced = max(size, self.synced)
+        self.unsynced_since = None if self.size == size else begun
+
+    def check_usable(self) -> None:
+        """Raise `StorageFailed` if nothing more is written."""
+        if self.refusal:
+            raise StorageFailed(self.refusal)
+
+    def close(self) -> None:
+        """Sync, if that is allowed and needed, and close the file."""
+        try:
+            if not self.refusal and self.synced != self.size:
+                self.sync()
+        finally:
+            if self._file >= 0:
+                self._disk.close(self._file)
+
+    def _write(self, batch: Batch) -> None:
+        chain, size = self._chain, self.size
+        line, crc = seal.seal(
+            chain.crc,
+            batch.position,
+            batch.records,
+            batch.count,
+            synced=self.synced,
+            oldest=batch.oldest,
+        )
+        content = batch.records + line
+        try:
+            write_all(self._disk, self._file, content, size)
+        except OSError as error:
+            self._disk.truncate(self._file, size)
+            self._raise_if_full(error)
+            raise
+        chain.position, chain.crc = batch.position, crc
+        self.size = size + len(content)
+        if self.unsynced_since is None:
+            self.unsynced_since = self._disk.now()
+
+    def _roll(self, segment: int) -> None:
+        """End the segment that is written on, if any, and begin another.
+
+        The old one is synced first, so that only the newest can ever be torn.
+        """
+        if self.synced != self.size:
+            self.sync()
+        header = seal.header(segment, self._chain.crc)
+        try:
+            file = self._create(segment_path(self._directory, segment), header)
+        except OSError as error:
+            self._raise_if_full(error)
+            raise
+        try:
+            self._disk.sync(file)
+            self._disk.sync_directory(self._directory)
+        except OSError:
+            self._disk.close(file)
+            raise
+        if self._file >= 0:
+            self._disk.close(self._file)
+            self._sizes[self.segment] = self.size
+        self._file, self.segment = file, segment
+        self.size = self.synced = self._sizes[segment] = len(header)
+
+    def _create(self, path: Path, content: bytes) -> int:
+        file = self._disk.create(path)
+        try:
+            write_all(self._disk, file, content, 0)
+        except OSError:
+            self._disk.close(file)
+            self._disk.unlink(path)
+            raise
+        return file
+
+    def _unlink_before(self, segment: int) -> None:
+        """Oldest first, so that what is left is in one piece wherever this ends."""
+        for older in [number for number in self._sizes if number < segment]:
+            self._disk.unlink(segment_path(self._directory, older))
+            del self._sizes[older]
+        self._disk.sync_directory(self._directory)
+
+    def _raise_if_full(self, error: OSError) -> None:
+        """Call it when nothing of the batch is left in the file."""
+        if error.errno in NO_ROOM:
+            text = f"{self._directory}: no room for the batch, which is given up: {error.strerror}"
+            raise StorageFull(text) from error
+
+    def _broken(self, what: str, error: OSError) -> StorageFailed:
+        """Refuse everything from now on."""
+        self.refusal = f"{self._directory}: {what}: {error}; no more is written until a new start"
+        return StorageFailed(self.refusal)

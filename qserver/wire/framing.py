@@ -1,0 +1,62 @@
+"""Bytes to lines.
+
+The client's bytes come in pieces of any size. A line ends in LF, a CR before it is dropped. Most
+pieces hold many whole lines and are cut by one `split`; what remains behind the last LF waits for
+the next piece. A line that comes in many pieces is kept as pieces and joined once, so that a line
+of n bytes costs n, in whatever pieces it comes.
+
+A line over the limit loses the framing: what follows can't be told apart from its rest.
+"""
+
+from qserver.errors import FramingError
+
+
+class LineReader:
+    """Cuts one connection's bytes into lines.
+
+    Args:
+        line_bytes_max: bytes that a line may have, its end not counted.
+    """
+
+    __slots__ = ("_held", "_held_bytes", "_line_bytes_max")
+
+    def __init__(self, line_bytes_max: int) -> None:
+        self._line_bytes_max = line_bytes_max
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of a line that has not ended yet."""
+        return self._held_bytes
+
+    def feed(self, data: bytes) -> tuple[list[bytes], FramingError | None]:
+        """The lines that end in `data`, without their ends.
+
+        Returns:
+            The lines; and, when the framing is lost, why. Then the lines are those before that,
+            and no more may be fed.
+        """
+        lines = data.split(b"\n")
+        rest = lines.pop()
+        if self._held and lines:
+            lines[0] = b"".join([*self._held, lines[0]])
+            self._held.clear()
+            self._held_bytes = 0
+        if lines and b"\r" in data or lines and lines[0].endswith(b"\r"):
+            lines = [line[:-1] if line.endswith(b"\r") else line for line in lines]
+        longest = self._line_bytes_max
+        for index, line in enumerate(lines) if len(data) + self._held_bytes > longest else ():
+            if len(line) > longest:
+                return lines[:index], self._too_long()
+        if rest:
+            self._held.append(rest)
+            self._held_bytes += len(rest)
+            if self._held_bytes > longest + 1:  # the CR may yet turn out to be its end
+                return lines, self._too_long()
+        return lines, None
+
+    def _too_long(self) -> FramingError:
+        return FramingError(
+            "too-long", f"a line may have {self._line_bytes_max} bytes, this one has more"
+        )
