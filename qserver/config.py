@@ -29,7 +29,7 @@ PRIORITY_MAX: Final = 9
 
 
 LINES_PER_TURN: Final = 512
-"""How many requests of one client are answered before others have their turn: about 2 ms of work."""
+"""How many requests of one client are answered before others have their turn: about 2 ms."""
 
 HELD_BYTES_MAX: Final = 1 << 20
 """A client whose unanswered requests or unread replies take more is not read from meanwhile."""

@@ -1,15 +1,16 @@
-"""Every failure with a name.
+"""Every failure with a name, as a tree.
 
-    Error
-    ├── RequestError        the client's fault: answered `ERR <word> <text>`, the connection lives
-    │   └── FramingError    … and the connection is closed, since what follows can't be told apart
-    └── StorageError        the world's fault
-        ├── StorageFailed   a write or an fsync failed: what waited for it is in an unknown state
-        ├── StorageFull     no room: nothing was written, try again once there is
-        ├── Damaged         the journal holds bytes that were not written so
-        ├── Locked          another server works in this directory
-        ├── NewerFormat     a later version wrote this journal
-        └── Fenced          another owner took over the journal; this one must stop
+    Exception
+    └── Error               what this package raises on purpose
+        ├── RequestError        the client's fault: answered `ERR <word> <text>`
+        │   └── FramingError    … and then closed, since what follows can't be told apart
+        └── StorageError        the world's fault
+            ├── StorageFailed   a write or an fsync failed: what waited for it may be stored or not
+            ├── StorageFull     no room: nothing was written, try again once there is
+            ├── Damaged         the journal holds bytes that were not written so
+            ├── Locked          another server works in this directory
+            ├── NewerFormat     a later version wrote this journal
+            └── Fenced          another owner took over the journal; this one must stop
 
 Our own faults are assertions: the process stops and recovers from its journal.
 """

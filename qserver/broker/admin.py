@@ -108,7 +108,7 @@ def redrive(
     queue = broker.queues.get(name)
     if queue is None:
         return 0
-    chosen = [message_id for message_id in islice(_matching(queue, reason), count)]
+    chosen = list(islice(_matching(queue, reason), count))
     if dry or not chosen:
         return len(chosen)
     target = queue if to is None else broker.open_queue(to)
@@ -120,7 +120,7 @@ def redrive(
     return len(chosen)
 
 
-def _matching(queue: Queue, reason: str | None) -> "list[int]":
+def _matching(queue: Queue, reason: str | None) -> list[int]:
     if reason is None:
         return sorted(queue.dead)
     return [

@@ -146,6 +146,7 @@ class Broker:
     def close_queue(self, queue: Queue) -> None:
         """Remove a queue that has no messages."""
         self.wheel.cancel(queue)
+        queue.index.forget()
         del self.queues[queue.name]
         del self.names[bisect_left(self.names, queue.name)]
 

@@ -1,43 +1,60 @@
 """The ids of one queue's messages in order, so that a LIST can begin anywhere and cost one page.
 
 Ids join at the end and are never taken out singly, which would cost something in every ACK: who
-reads meets ids of removed messages and skips them. Instead, each time a block of ids fills up, two
-older blocks are swept of the ids that have gone, in turn. So the index holds at most about twice
-the ids that are alive, and each PUT pays for a two-hundredth of a sweep.
+reads meets ids of removed messages and skips them. Instead, each time a block of ids fills up and
+the index holds more than half as many again as are alive, some of it is swept: blocks at the front
+in which nothing is alive (all there is to do where messages leave in the order they came), then
+one further block, in turn. So a PUT pays for about one look at an old id, and none while few are
+removed: a look at one of a million messages is a cache miss.
 """
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Iterator
+from typing import Final, Protocol
 
 BLOCK: Final = 512
-SWEEPS: Final = 2
+DROPS_MAX: Final = 4
+"""So many dead blocks are dropped from the front at once."""
+
+
+class Owner(Protocol):
+    """Whose ids these are."""
+
+    def __len__(self) -> int:
+        """How many are alive."""
+        ...
+
+    def has(self, message_id: int) -> bool:
+        """Whether the id is alive."""
+        ...
 
 
 class Index:
-    """Ids in ascending order.
+    """Ids in ascending order."""
 
-    Args:
-        is_alive: whether the id still belongs to a message of this queue.
-    """
+    __slots__ = ("_blocks", "_ids", "_next_swept", "_owner", "_tail")
 
-    __slots__ = ("_blocks", "_is_alive", "_next_swept", "_tail")
-
-    def __init__(self, is_alive: Callable[[int], bool]) -> None:
-        self._is_alive = is_alive
+    def __init__(self, owner: Owner) -> None:
+        self._owner: Owner | None = owner
         self._tail = array("q")
         self._blocks = [self._tail]
+        self._ids = 0
         self._next_swept = 0
 
     def __len__(self) -> int:
         """How many ids it holds, those of removed messages with them."""
         return sum(map(len, self._blocks))
 
+    def forget(self) -> None:
+        """Let go of the queue, which would stay alive in a cycle."""
+        self._owner = None
+
     def add(self, message_id: int) -> None:
         """Add an id above all the others."""
         self._tail.append(message_id)
         if len(self._tail) >= BLOCK:
+            self._ids += len(self._tail)
             self._tail = array("q")
             self._blocks.append(self._tail)
             self._sweep()
@@ -47,6 +64,8 @@ class Index:
         at = max(bisect_right(self._blocks, message_id, key=_first) - 1, 0)
         block = self._blocks[at]
         block.insert(bisect_right(block, message_id), message_id)
+        if block is not self._tail:
+            self._ids += 1
         if len(block) > 2 * BLOCK and block is not self._tail:
             self._blocks[at : at + 1] = [block[:BLOCK], block[BLOCK:]]
 
@@ -58,21 +77,30 @@ class Index:
             yield from block
 
     def _sweep(self) -> None:
-        for _ in range(SWEEPS):
-            at = self._next_swept
-            if at >= len(self._blocks) - 1:  # never the tail, which has just begun
-                self._next_swept = 0
-                return
-            block = array("q", filter(self._is_alive, self._blocks[at]))
-            before = self._blocks[at - 1] if at else None
-            if before is not None and len(before) + len(block) <= BLOCK:
-                before.extend(block)
-                del self._blocks[at]
-            elif block or before is not None:
-                self._blocks[at] = block
-                self._next_swept += 1
-            else:
-                del self._blocks[at]
+        owner = self._owner
+        if owner is None or self._ids <= len(owner) * 3 // 2 + 2 * BLOCK:
+            return
+        for _ in range(DROPS_MAX):
+            if len(self._blocks) == 1 or any(map(owner.has, self._blocks[0])):
+                break
+            self._ids -= len(self._blocks[0])
+            del self._blocks[0]
+        if self._next_swept >= len(self._blocks) - 1:  # never the tail, which has just begun
+            self._next_swept = 0
+        else:
+            self._sweep_block(self._next_swept, owner)
+
+    def _sweep_block(self, at: int, owner: Owner) -> None:
+        """Leave only what is alive in a block, and join it to the one before if both are small."""
+        block = array("q", filter(owner.has, self._blocks[at]))
+        self._ids -= len(self._blocks[at]) - len(block)
+        before = self._blocks[at - 1] if at else None
+        if before is not None and len(before) + len(block) <= BLOCK:
+            before.extend(block)
+            del self._blocks[at]
+        else:
+            self._blocks[at] = block
+            self._next_swept += 1
 
 
 def _first(block: "array[int]") -> int:

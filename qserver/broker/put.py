@@ -142,7 +142,8 @@ def _check_room(broker: Broker, queue: Queue, size: int) -> None:
     if settings.max_messages and len(queue) >= settings.max_messages:
         raise RequestError(
             "full",
-            f"queue {queue.name} has {len(queue)} messages and max_messages={settings.max_messages}",
+            f"queue {queue.name} has {len(queue)} messages, "
+            f"and max_messages={settings.max_messages}",
         )
     if settings.max_bytes and queue.bytes + size > settings.max_bytes:
         raise RequestError(

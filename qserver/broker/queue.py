@@ -54,6 +54,7 @@ class Queue:
     """
 
     __slots__ = (
+        "_messages",
         "bytes",
         "dead",
         "deadline",
@@ -81,7 +82,8 @@ class Queue:
         self.leased: dict[int, Message] = {}
         self.dead: dict[int, Message] = {}
         self.done: dict[int, Message] = {}
-        self.index = Index(lambda i: (m := messages.get(i)) is not None and m.queue is self)
+        self.index = Index(self)
+        self._messages = messages
         self.dedup: Dedup | None = None
         self.deadline = 0.0
         self.slot: Slot | None = None
@@ -94,6 +96,11 @@ class Queue:
             + len(self.dead)
             + len(self.done)
         )
+
+    def has(self, message_id: int) -> bool:
+        """Whether a message is there, and in this queue."""
+        message = self._messages.get(message_id)
+        return message is not None and message.queue is self
 
     def count(self, state: int) -> int:
         """How many messages are in that state."""

@@ -51,11 +51,9 @@ def list_messages(
         return MessagePage([], None)
     rows: list[Message] = []
     size = broker.limits.reply_bytes_max
-    looked_at = 0
-    for message_id in _candidates(queue, states, after):
+    for looked_at, message_id in enumerate(_candidates(queue, states, after)):
         if len(rows) == count or size <= 0 or looked_at == LIST_SCAN_MAX:
             return MessagePage(rows, after)
-        looked_at += 1
         after = message_id
         message = broker.messages.get(message_id)
         if (

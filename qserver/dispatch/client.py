@@ -70,3 +70,11 @@ class Client:
         self.late = lines.delivery(messages)
         self.wrote |= bool(messages)
         self._woken()
+
+    def forget_waker(self) -> None:
+        """Let go of who is to be woken: it is gone, and would stay alive in a cycle."""
+        self._woken = _nobody
+
+
+def _nobody() -> None:
+    """Is woken in place of a connection that is gone."""

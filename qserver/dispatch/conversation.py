@@ -87,10 +87,7 @@ class Conversation:
             verb, _, rest = line.partition(b" ")
             handler = handlers.get(verb)
             try:
-                if handler is None:
-                    reply = self._unusual(line, now)
-                else:
-                    reply = handler(client, rest, now)
+                reply = handler(client, rest, now) if handler else self._unusual(line, now)
             except RequestError as failure:
                 reply = self._refuse(line, failure)
             if reply is not None:
@@ -121,7 +118,7 @@ class Conversation:
             return b"ERR http this is no web server; qserver's own protocol is spoken here\n"
         return lines.error(failure)
 
-    def stop_hearing(self, now: float) -> None:
+    def stop_hearing(self) -> None:
         """The client has closed its side, or the server stops.
 
         What was heard is answered; a GET that waits ends with nothing.
@@ -141,6 +138,7 @@ class Conversation:
             getting.stop_waiting(client.broker, client.waiter)
             client.waiter = None
         getting.leave(client.broker, now, client)
+        client.forget_waker()
 
 
 def _looks_like_http(line: bytes) -> bool:
@@ -149,5 +147,4 @@ def _looks_like_http(line: bytes) -> bool:
     GET and PUT are HTTP's verbs too. None of its lines can be carried out, since no queue's name
     has a slash and no JSON ends in HTTP/1.1: so only lines that were refused are looked at.
     """
-    start = line[:5].upper()
-    return start == b"HOST:" or start == b"POST " or b" HTTP/1." in line[-12:]
+    return line[:5].upper() in (b"HOST:", b"POST ") or b" HTTP/1." in line[-12:]

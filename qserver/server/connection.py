@@ -59,7 +59,7 @@ class Connection(asyncio.Protocol):
         self.stop_hearing(time.monotonic())
         return True
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the loop's call
         """Neither side can be used any more."""
         self._transport = None
         self._stop_stall_timer()
@@ -115,7 +115,7 @@ class Connection(asyncio.Protocol):
     def stop_hearing(self, now: float) -> None:
         """No more is heard from the client; it is answered what it has asked, then closed."""
         if self._transport is not None:
-            self._conversation.stop_hearing(now)
+            self._conversation.stop_hearing()
             self.go_on(now)
 
     def abandon(self) -> None:

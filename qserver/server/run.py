@@ -48,9 +48,10 @@ def run(config: Config) -> int:
         log.critical("the server did not start: nothing was changed", error=str(error))
         return 1
     except OSError as error:
-        where = f"{config.host}:{config.port}"
         log.critical(
-            f"can't listen on {where}: is another server there? choose another --port or --host",
+            "can't listen there: is another server running? choose another --port or --host",
+            host=config.host,
+            port=config.port,
             error=error.strerror or str(error),
         )
         return 1

@@ -33,6 +33,14 @@ log = structlog.get_logger("qserver")
 TIMER_SLACK_S = 0.001
 """The loop's clock may be this much ahead of a timer that it calls."""
 
+GC_THRESHOLDS = (10_000, 100, 1_000_000)
+"""Young garbage is collected, the old generation practically never.
+
+A full collection walks the tables of millions of messages, 10 ms and more each time, to find
+nothing: what the broker holds is freed by reference counts, and connections and queues, which
+stand in cycles, take these apart when they end.
+"""
+
 
 class Server:
     """A broker with its journal, behind a socket.
@@ -92,6 +100,7 @@ class Server:
         restorer.finish(time.monotonic())
         self._recorder.begin_batch()
         gc.freeze()  # and nothing of it need be looked at again
+        gc.set_threshold(*GC_THRESHOLDS)
         gc.enable()
         self.recovery_s = time.monotonic() - began
 

@@ -138,10 +138,10 @@ class FileJournal:
             raise StorageFailed(f"{self._directory}: can't write: {error}") from error
         self.torn = found.torn
         self._oldest_needed = found.chain.oldest
-        # A segment that holds no batch yet is continued, whatever its size: its name is taken.
+        # The newest segment may have been begun for a batch that was then given up.
         self._position = max(found.chain.position + 1, end.segment)
-        goes_on = end.segment == self._position or self._has_room(end.size)
-        self._segment = end.segment if end.segment and goes_on else self._position
+        goes_on = end.segment and self._has_room(end.size)
+        self._segment = end.segment if goes_on else self._position
         self._note_owner()
 
     def commit(self, *, sync: bool, waiting: int = 1) -> Awaitable[None] | None:
@@ -183,7 +183,8 @@ class FileJournal:
 
     def drop_before(self, segment: int) -> None:
         """See `Journal`. Takes effect with the next commit, which may be one of no records."""
-        self._oldest_needed = max(self._oldest_needed, min(segment, self._segment))
+        assert segment <= self._segment, "dropping a segment that is still to come"
+        self._oldest_needed = max(self._oldest_needed, segment)
 
     def stats(self) -> dict[str, int | float | str]:
         """Sizes and ages; `storage_error` is empty while all is well."""

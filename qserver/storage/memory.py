@@ -95,6 +95,7 @@ class MemoryJournal:
 
     def drop_before(self, segment: int) -> None:
         """See `Journal`."""
+        assert segment <= self._segment, "dropping a segment that is still to come"
         for older in [number for number in self._store.segments if number < segment]:
             del self._store.segments[older]
 

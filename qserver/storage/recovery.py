@@ -251,8 +251,8 @@ class _Reading:
                 self.disk.close(file)
         else:
             self.disk.unlink(path)
+            self.disk.sync_directory(self.directory)
             del self.found.sizes[segment]
-        self.disk.sync_directory(self.directory)
         if self.tail:
             self.found.torn = Torn(str(path), at, len(self.tail), kept_as)
 

@@ -200,11 +200,11 @@ class End:
         return file
 
     def _unlink_before(self, segment: int) -> None:
-        """Oldest first, so that what is left is in one piece wherever this ends."""
+        """Oldest first, and each for good, so that what a crash leaves is in one piece."""
         for older in [number for number in self._sizes if number < segment]:
             self._disk.unlink(segment_path(self._directory, older))
+            self._disk.sync_directory(self._directory)
             del self._sizes[older]
-        self._disk.sync_directory(self._directory)
 
     def _raise_if_full(self, error: OSError) -> None:
         """Call it when nothing of the batch is left in the file."""

@@ -43,7 +43,7 @@ class LineReader:
             lines[0] = b"".join([*self._held, lines[0]])
             self._held.clear()
             self._held_bytes = 0
-        if lines and b"\r" in data or lines and lines[0].endswith(b"\r"):
+        if lines and (b"\r" in data or lines[0].endswith(b"\r")):
             lines = [line[:-1] if line.endswith(b"\r") else line for line in lines]
         longest = self._line_bytes_max
         for index, line in enumerate(lines) if len(data) + self._held_bytes > longest else ():

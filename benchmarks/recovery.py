@@ -1,0 +1,53 @@
+"""Recovery: records and messages a second, and the time to listen again.
+
+    python benchmarks/recovery.py [--messages 1000000]
+
+The first journal holds that many messages that are alive; the second as many that were put,
+leased and acked, with a few alive behind them.
+"""
+
+import argparse
+import shutil
+import tempfile
+from pathlib import Path
+
+from commands import drain, put
+from load import about, now, server
+
+
+def measure(data: Path, what: str) -> None:
+    """Start on the data and print how long that took."""
+    began = now()
+    with server("--sync", "100ms", data=data) as running:
+        listening_s = now() - began
+        figures = dict(
+            line[2:].split("=", 1)
+            for line in running.connect().ask(b"STATS\nQUIT\n", 20).decode().splitlines()
+            if line.startswith("* ")
+        )
+        records, seconds = int(figures["recovered_records"]), float(figures["recovery_s"])
+        print(
+            f"{what:<12} {records:>9,} records in {seconds:6.2f} s: {records / seconds:>9,.0f}/s; "
+            f"listening after {listening_s:.2f} s; {running.rss_bytes() / 1e6:,.0f} MB"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--messages", type=int, default=1_000_000)
+    parser.add_argument("--body", type=int, default=100)
+    args = parser.parse_args()
+    print(about())
+    print(f"{args.messages} messages, bodies of {args.body} bytes")
+    for what in ("all alive", "all settled"):
+        data = Path(tempfile.mkdtemp(prefix="qserver-bench-"))
+        with server("--sync", "100ms", "--segment-bytes-max", "1GiB", data=data) as running:
+            put(running, args.messages, args.body)
+            if what == "all settled":
+                drain(running, args.messages)
+        measure(data, what)
+        shutil.rmtree(data)
+
+
+if __name__ == "__main__":
+    main()
