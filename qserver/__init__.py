@@ -1,3 +1,60 @@
-"""A durable work queue you can type at."""
+"""A durable work queue you can type at.
+
+The files are the path of a command: bytes, lines, words, one broker call, a record, a commit.
+
+::
+
+    __main__.py                 python -m qserver
+    cli.py                      the command line
+    options.py                  what an operator can set: flags, environment, file
+    logs.py                     log lines for people and for machines
+    config.py                   every number that someone might tune
+    errors.py                   every failure with a name
+    ports.py                    the seams: recorder, restorer, journal
+
+    server/run.py               from a configuration to a process and its exit code
+    server/server.py            one turn of the loop; start and stop
+    server/connection.py        one client's socket
+    server/commit.py            which replies wait for which batch of the journal
+
+    dispatch/conversation.py    one client's lines, in order
+    dispatch/client.py          what is known of a client
+    dispatch/grammar.py         what may stand in a request
+    dispatch/verbs.py           the table of verbs
+    dispatch/message_verbs.py   PUT GET ACK NACK RELEASE TOUCH PEEK
+    dispatch/queue_verbs.py     LIST QUEUE PAUSE RESUME PURGE DROP REDRIVE
+    dispatch/server_verbs.py    HELLO STATS PING QUIT
+    dispatch/lines.py           messages and queues as lines of a reply
+
+    wire/framing.py             bytes to lines
+    wire/words.py               the terminals of the grammar, both ways
+
+    broker/broker.py            the tables, and the steps of a message's life
+    broker/message.py           a message and its states
+    broker/queue.py             a queue, its settings, its messages by state
+    broker/ready.py             the order of delivery
+    broker/index.py             the order of ids, for LIST
+    broker/dedup.py             dedup keys
+    broker/session.py           sessions and GETs that wait
+    broker/wheel.py             the timer wheel
+    broker/put.py               PUT
+    broker/get.py               GET, waiting, sessions
+    broker/settle.py            ACK NACK RELEASE TOUCH, and leases that end
+    broker/expire.py            the end of a ttl
+    broker/timers.py            what time alone brings about
+    broker/admin.py             QUEUE PAUSE PURGE DROP REDRIVE
+    broker/view.py              PEEK LIST STATS
+    broker/checkpoint.py        what a new segment of the journal begins with
+    broker/restore.py           facts become tables again
+
+    storage/recorder.py         facts become lines of JSON
+    storage/record.py           lines of JSON become facts
+    storage/file.py             the file driver
+    storage/segment.py          the end of a journal that is written on
+    storage/recovery.py         reading segments back after any kind of stop
+    storage/seal.py             the bytes of a segment
+    storage/disk.py             what the file driver asks of the file system
+    storage/memory.py           the memory driver
+"""
 
 __version__ = "0.1.0"

@@ -21,9 +21,10 @@ class Journal(Protocol):
     rule, so every driver has every feature. One owner at a time; its calls come from one thread.
 
     Records are gathered by `append` and stored by `commit`, all that were gathered since the last
-    one together: a *batch*, which is stored whole or not at all. Batches are numbered from 1
-    without a gap: that number is a *position*. Consecutive batches share a *segment*, the unit in
-    which old records are dropped; a segment is named by the position of its first batch.
+    one together: a *batch*, which is stored whole or not at all. Batches are numbered from 1,
+    growing: that number is a *position*. A batch that was given up leaves a gap. Consecutive
+    batches share a *segment*, the unit in which old records are dropped; a segment is named by the
+    position of the batch that it was begun for.
     """
 
     @property
@@ -78,7 +79,7 @@ class Journal(Protocol):
                 when few wait, and overlap it with their next requests when many do.
 
         Returns:
-            None when it is done already, else what to await.
+            None when it is done already, else what to await; that can be so without `sync` too.
 
         Raises:
             StorageFull: nothing of the batch was stored (the batch is given up).
@@ -96,10 +97,10 @@ class Journal(Protocol):
         ...
 
     def drop_before(self, segment: int) -> None:
-        """Forget every segment older than `segment`.
+        """Forget every segment older than `segment`, which is not past the present one.
 
-        What the kept segments hold is synced first, so that nothing that replaces a dropped record
-        can be lost after it.
+        It is done with the next commit, which may hold no records. What the kept segments hold is
+        synced first, so that nothing that replaces a dropped record can be lost after it.
         """
         ...
 
@@ -108,7 +109,7 @@ class Journal(Protocol):
         ...
 
     def close(self) -> None:
-        """Sync, then give up the ownership. Not called after a failure."""
+        """Sync, then give up the ownership; after a failure, only that."""
         ...
 
 

@@ -38,13 +38,19 @@ class Restorer:
     def __init__(self, broker: Broker) -> None:
         self.broker = broker
         self.segment = 0
+        self._put_at = 0.0
 
     # --- messages -----------------------------------------------------------------------------
 
     def put(self, queue: str, message_id: int, put_at: float, body: bytes) -> None:
         """A message was stored."""
         broker = self.broker
-        home = broker.queues.get(queue) or self._queue(queue)
+        home = broker.queues.get(queue)
+        if home is None:
+            home = self._queue(queue)
+        if put_at == self._put_at:
+            put_at = self._put_at  # one object for all that were put at once
+        self._put_at = put_at
         message = Message(message_id, home, body, put_at, PRIORITY_DEFAULT, self.segment)
         broker.add(message)
         home.ready.put(message)
@@ -105,14 +111,19 @@ class Restorer:
         broker.last_lease = max(broker.last_lease, first + len(ids) - 1)
         owner = None if session is None else self._session(session)
         deadline = until - broker.offset
+        slot = broker.wheel.slot_for(deadline)
         for number, message in enumerate(self._take(ids), first):
             if message is None:
                 continue
+            if message.slot is not None:
+                message.slot.discard(message)
             message.state = LEASED
             message.lease = number
             message.deliveries += 1
+            message.deadline = deadline
+            message.slot = slot
             message.queue.leased[message.id] = message
-            broker.wheel.schedule(message, deadline)
+            slot.add(message)
             if owner is not None:
                 message.session = owner
                 owner.leases[message.id] = message

@@ -13,7 +13,7 @@ from qserver.broker import get as getting
 from qserver.broker.broker import Broker
 from qserver.dispatch import lines
 from qserver.dispatch.client import About, Client
-from qserver.dispatch.grammar import Grammar
+from qserver.dispatch.grammar import Grammar, split_word
 from qserver.dispatch.verbs import VERBS
 from qserver.errors import FramingError, RequestError
 from qserver.wire.framing import LineReader
@@ -102,15 +102,13 @@ class Conversation:
 
     def _unusual(self, line: bytes, now: float) -> bytes | None:
         """A line that does not begin with a verb and a space."""
-        words = line.split(None, 1)
-        if not words or line[0] == _COMMENT:
+        verb, rest = split_word(line)
+        if not verb or line[0] == _COMMENT:
             return None
-        handler = _HANDLERS.get(words[0].upper())
+        handler = _HANDLERS.get(verb.upper())
         if handler is None:
-            raise RequestError(
-                "unknown-verb", f"there is no verb '{shown(words[0])}'; HELP lists them"
-            )
-        return handler(self.client, words[1] if len(words) > 1 else b"", now)
+            raise RequestError("unknown-verb", f"there is no verb '{shown(verb)}'; HELP lists them")
+        return handler(self.client, rest, now)
 
     def _refuse(self, line: bytes, failure: RequestError) -> bytes:
         if _looks_like_http(line):
@@ -147,4 +145,4 @@ def _looks_like_http(line: bytes) -> bool:
     GET and PUT are HTTP's verbs too. None of its lines can be carried out, since no queue's name
     has a slash and no JSON ends in HTTP/1.1: so only lines that were refused are looked at.
     """
-    return line[:5].upper() in (b"HOST:", b"POST ") or b" HTTP/1." in line[-12:]
+    return line[:5].upper() in (b"HOST:", b"POST ") or b" HTTP/" in line[-12:].upper()

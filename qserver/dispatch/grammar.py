@@ -1,5 +1,6 @@
 """What may stand in a request: the options of each verb, under one server's limits."""
 
+import re
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, Final
@@ -109,12 +110,19 @@ def _setting_readers(limits: Limits) -> Readers:
     return {field.name.encode(): readers[field.name.encode()] for field in fields(Settings)}
 
 
+BLANKS: Final = b" \t"
+"""What parts words: no other white space does."""
+
+_WORD: Final = re.compile(rb"[ \t]*([^ \t]*)[ \t]*")
+
+
 def split_word(rest: bytes) -> tuple[bytes, bytes]:
-    """The first word, and what stands behind it."""
-    parts = rest.split(None, 1)
-    if not parts:
-        return b"", b""
-    return parts[0], parts[1] if len(parts) > 1 else b""
+    """The first word, and what stands behind it and its blanks."""
+    if b" " not in rest and b"\t" not in rest:
+        return rest, b""
+    match = _WORD.match(rest)
+    assert match is not None
+    return match[1], rest[match.end() :]
 
 
 def split_receipts(rest: bytes) -> tuple[bytes, bytes]:
@@ -128,7 +136,7 @@ def split_receipts(rest: bytes) -> tuple[bytes, bytes]:
 
 def refuse_rest(left: bytes) -> None:
     """Let nothing stand behind the options."""
-    if left:
+    if left.strip(BLANKS):
         refuse_option(left)
         raise RequestError("bad-request", f"nothing more can stand at '{shown(left)}'")
 

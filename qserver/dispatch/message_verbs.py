@@ -5,12 +5,25 @@ from typing import Final
 from qserver.broker import get as getting
 from qserver.broker import put as putting
 from qserver.broker import settle
-from qserver.config import QUEUES_PER_GET_MAX
+from qserver.config import DURATION_S_MAX, QUEUES_PER_GET_MAX, YEAR_S
 from qserver.dispatch import lines
 from qserver.dispatch.client import Client
-from qserver.dispatch.grammar import refuse_option, refuse_rest, split_receipts, split_word
+from qserver.dispatch.grammar import (
+    BLANKS,
+    refuse_option,
+    refuse_rest,
+    split_receipts,
+    split_word,
+)
 from qserver.errors import RequestError
-from qserver.wire.words import check_json, read_id, read_options, read_receipts, shown
+from qserver.wire.words import (
+    check_json,
+    read_id,
+    read_options,
+    read_receipts,
+    shown,
+    timestamp,
+)
 
 _JSON_STARTS: Final = frozenset(b'{["-0123456789')
 """Where a JSON value begins so that no option can: `true`, `false`, `null` look like names."""
@@ -20,7 +33,7 @@ def put(client: Client, rest: bytes, now: float) -> bytes:
     """PUT <queue> [option=value…] <json>."""
     word, _, body = rest.partition(b" ")
     client.wrote = True
-    if body and body[0] in _JSON_STARTS:
+    if body and body[0] in _JSON_STARTS and word and b"\t" not in word:
         check_json(body)
         return b"OK %d\n" % putting.put(client.broker, now, client.grammar.queue_name(word), body)
     return _put_with(client, rest, now)
@@ -38,11 +51,19 @@ def _put_with(client: Client, rest: bytes, now: float) -> bytes:
     check_json(body)
     if b"delay" in values and b"at" in values:
         raise RequestError("bad-request", "delay and at exclude each other")
+    _check_at(values.get(b"at", 0.0), client.broker.wall(now))
     options = putting.Options()
     for option, value in values.items():
         setattr(options, option.decode(), value)
     message_id, is_duplicate = putting.put_with(client.broker, now, name, body, options)
     return b"OK %d duplicate\n" % message_id if is_duplicate else b"OK %d\n" % message_id
+
+
+def _check_at(at: float, wall: float) -> None:
+    if at - wall > DURATION_S_MAX:
+        raise RequestError(
+            "limit", f"at={timestamp(at)}, and the limit is {DURATION_S_MAX // YEAR_S} years ahead"
+        )
 
 
 def get(client: Client, rest: bytes, now: float) -> bytes | None:
@@ -75,10 +96,10 @@ def get(client: Client, rest: bytes, now: float) -> bytes | None:
 def _read_queues(client: Client, word: bytes) -> list[str]:
     if not word:
         raise RequestError("bad-request", "a queue is missing: GET <queue>[,<queue>…]")
-    names = [client.grammar.queue_name(name) for name in word.split(b",")]
-    if len(names) > QUEUES_PER_GET_MAX:
-        raise RequestError("limit", f"{len(names)} queues, and the limit is {QUEUES_PER_GET_MAX}")
-    return list(dict.fromkeys(names))
+    words = word.split(b",")
+    if len(words) > QUEUES_PER_GET_MAX:
+        raise RequestError("limit", f"{len(words)} queues, and the limit is {QUEUES_PER_GET_MAX}")
+    return list(dict.fromkeys(client.grammar.queue_name(name) for name in words))
 
 
 def ack(client: Client, rest: bytes, now: float) -> bytes:
@@ -118,7 +139,7 @@ def touch(client: Client, rest: bytes, now: float) -> bytes:
     values, left = read_options(options, client.grammar.touch)
     refuse_rest(left)
     lease_s = values.get(b"lease")
-    if words.strip() == b"*":
+    if words.strip(BLANKS) == b"*":
         if client.session is None:
             raise RequestError(
                 "no-session", "TOUCH * is for a session's leases: say HELLO session=<name> first"

@@ -7,7 +7,7 @@ from qserver.broker.message import STATES
 from qserver.config import LIST_COUNT_DEFAULT
 from qserver.dispatch import lines
 from qserver.dispatch.client import Client
-from qserver.dispatch.grammar import Readers, refuse_rest, split_word
+from qserver.dispatch.grammar import BLANKS, Readers, refuse_rest, split_word
 from qserver.errors import RequestError
 from qserver.wire.words import read_options, shown
 
@@ -21,7 +21,7 @@ def list_(client: Client, rest: bytes, now: float) -> bytes:
 
 
 def _list_queues(client: Client, rest: bytes, now: float) -> bytes:
-    values, left = read_options(rest.lstrip(), client.grammar.list_queues)
+    values, left = read_options(rest.lstrip(BLANKS), client.grammar.list_queues)
     refuse_rest(left)
     broker = client.broker
     count = values.get(b"count", min(LIST_COUNT_DEFAULT, client.grammar.count_max))

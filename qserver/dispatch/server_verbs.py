@@ -45,19 +45,19 @@ def _greeting(client: Client) -> bytes:
 
 def stats(client: Client, rest: bytes, now: float) -> bytes:  # noqa: ARG001 - a verb's signature
     """STATS."""
-    refuse_rest(rest.strip())
+    refuse_rest(rest)
     figures = {**client.about.figures(), **view.stats(client.broker)}
     return lines.figures(figures) + lines.ok(len(figures))
 
 
 def ping(client: Client, rest: bytes, now: float) -> bytes:  # noqa: ARG001
     """PING."""
-    refuse_rest(rest.strip())
+    refuse_rest(rest)
     return lines.OK
 
 
 def quit_(client: Client, rest: bytes, now: float) -> bytes:  # noqa: ARG001
     """QUIT."""
-    refuse_rest(rest.strip())
+    refuse_rest(rest)
     client.is_leaving = True
     return lines.OK

@@ -57,6 +57,7 @@ class Committer:
         self._reservations = 0
         self._sync_timer: asyncio.TimerHandle | None = None
         self._oldest_segment = 0
+        self._is_dropping = False
         self._idle: asyncio.Event | None = None
 
     def hold(self, recipient: Recipient, reply: bytes) -> None:
@@ -66,10 +67,11 @@ class Committer:
     def commit(self) -> None:
         """Store what has been recorded, if no batch is under way; else when that one is done."""
         while not self._is_busy and not self._has_failed:
-            if not self._journal.pending:
+            if not self._journal.pending and not self._is_dropping:
                 self._release(self._take_held())
                 return
             self._under_way = self._take_held()
+            self._is_dropping = False
             try:
                 waited = self._journal.commit(sync=self._must_sync(), waiting=len(self._under_way))
             except StorageError as error:
@@ -144,6 +146,7 @@ class Committer:
         oldest = min(needed, default=self._recorder.segment)
         if oldest > self._oldest_segment:
             self._journal.drop_before(oldest)
+            self._is_dropping = self._oldest_segment > 0  # at a start there is nothing to drop yet
             for segment in [segment for segment in live if segment < oldest]:
                 del live[segment]
             self._oldest_segment = oldest

@@ -1,6 +1,7 @@
 """A journal that keeps nothing: for tests, and for a server whose messages may die with it.
 
-A `MemoryStore` stands for what a directory is to the file driver: it outlives the journal that is
+Without a store, what is committed is forgotten at once, since nobody will ever ask for it. A
+`MemoryStore` stands for what a directory is to the file driver: it outlives the journal that is
 opened on it, so that a driver's tests, reopening included, run here too.
 """
 
@@ -23,7 +24,7 @@ class MemoryStore:
 
 
 class MemoryJournal:
-    """A `Journal` in a `MemoryStore`, in one of its own if none is given.
+    """A `Journal` in a `MemoryStore`, or in nothing.
 
     Raises:
         Locked: another journal is open on the store.
@@ -32,6 +33,7 @@ class MemoryJournal:
     def __init__(
         self, store: MemoryStore | None = None, *, segment_bytes_max: int = _SEGMENT_BYTES_MAX
     ) -> None:
+        self._is_kept = store is not None
         self._store = store or MemoryStore()
         if self._store.open:
             raise Locked("the store is in use by another journal")
@@ -82,7 +84,8 @@ class MemoryJournal:
             return
         batch = b"".join(self._records)
         self._records.clear()
-        self._store.segments.setdefault(self._segment, []).append(batch)
+        if self._is_kept:
+            self._store.segments.setdefault(self._segment, []).append(batch)
         self._store.position += 1
         self._size += len(batch)
         if self._size > self._segment_bytes_max:

@@ -26,6 +26,15 @@ class _Put(_Record, tag="put"):
     queue: str
     at_ms: int
     body: msgspec.Raw
+
+    def tell(self, restorer: Restorer) -> None:
+        # The body is copied: the Raw would keep the whole segment in memory.
+        restorer.put(self.queue, self.id, self.at_ms / 1000, bytes(self.body))
+
+
+class _PutWith(_Put, tag="put_with"):
+    """Apart, so that the many that have nothing but a body cost no look at what they lack."""
+
     priority: int = PRIORITY_DEFAULT
     due_ms: int = 0
     expires_ms: int = 0
@@ -35,21 +44,11 @@ class _Put(_Record, tag="put"):
     dedup: str | None = None
 
     def tell(self, restorer: Restorer) -> None:
-        at = self.at_ms / 1000
-        body = bytes(self.body)  # a copy: the Raw would keep the whole segment in memory
-        if (
-            self.key is self.trace is self.dedup is None
-            and self.priority == PRIORITY_DEFAULT
-            and not self.due_ms
-            and not self.expires_ms
-        ):
-            restorer.put(self.queue, self.id, at, body)
-            return
         restorer.put_with(
             self.queue,
             self.id,
-            at,
-            body,
+            self.at_ms / 1000,
+            bytes(self.body),
             priority=self.priority,
             due=self.due_ms / 1000,
             expires=self.expires_ms / 1000,
@@ -207,6 +206,7 @@ class _Stop(_Record, tag="stop"):
 
 _decoder: Final = msgspec.json.Decoder(
     _Put
+    | _PutWith
     | _Lease
     | _Ack
     | _Nack

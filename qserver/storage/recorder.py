@@ -66,7 +66,7 @@ class JournalRecorder:
         dedup: str | None,
     ) -> None:
         self.append(
-            b'{"op":"put","id":%d,"queue":"%b","at_ms":%d%b,"body":%b}\n'
+            b'{"op":"put_with","id":%d,"queue":"%b","at_ms":%d%b,"body":%b}\n'
             % (
                 message.id,
                 queue,

@@ -37,6 +37,8 @@ class LineReader:
             The lines; and, when the framing is lost, why. Then the lines are those before that,
             and no more may be fed.
         """
+        longest = self._line_bytes_max
+        may_be_too_long = len(data) + self._held_bytes > longest
         lines = data.split(b"\n")
         rest = lines.pop()
         if self._held and lines:
@@ -45,14 +47,15 @@ class LineReader:
             self._held_bytes = 0
         if lines and (b"\r" in data or lines[0].endswith(b"\r")):
             lines = [line[:-1] if line.endswith(b"\r") else line for line in lines]
-        longest = self._line_bytes_max
-        for index, line in enumerate(lines) if len(data) + self._held_bytes > longest else ():
+        for index, line in enumerate(lines) if may_be_too_long else ():
             if len(line) > longest:
                 return lines[:index], self._too_long()
         if rest:
             self._held.append(rest)
             self._held_bytes += len(rest)
             if self._held_bytes > longest + 1:  # the CR may yet turn out to be its end
+                self._held.clear()
+                self._held_bytes = 0
                 return lines, self._too_long()
         return lines, None
 

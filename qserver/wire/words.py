@@ -24,13 +24,13 @@ _COUNT: Final = re.compile(rb"[0-9]{1,19}")
 _DECIMAL: Final = re.compile(rb"[0-9]{1,15}(?:\.[0-9]{1,9})?")
 _DURATION: Final = re.compile(rb"([0-9]{1,15}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)?")
 _TIME: Final = re.compile(
-    rb"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
-    rb"(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
+    rb"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,9})?"
+    rb"(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
 )
 _RECEIPTS: Final = re.compile(
-    rb"[1-9][0-9]{0,18}\.[1-9][0-9]{0,18}(?:[ \t]+[1-9][0-9]{0,18}\.[1-9][0-9]{0,18})*[ \t]*"
+    rb"[ \t]*[1-9][0-9]{0,18}\.[1-9][0-9]{0,18}(?:[ \t]+[1-9][0-9]{0,18}\.[1-9][0-9]{0,18})*[ \t]*"
 )
-_OPTION: Final = re.compile(rb'([a-z_]+)=("(?:[^"\\]|\\.)*"|[^\s"]*)(?:[ \t]+|$)')
+_OPTION: Final = re.compile(rb'([a-z_]+)=("[^"\\]*(?:\\.[^"\\]*)*"|[^\s"]*)(?:[ \t]+|$)')
 _BARE: Final = re.compile(r"[!#-\[\]-~]+")  # ASCII that shows, without quote and backslash
 _UNITS: Final = {b"": 1.0, b"ms": 0.001, b"s": 1.0, b"m": 60.0, b"h": 3600.0, b"d": 86_400.0}
 
@@ -69,8 +69,8 @@ def read_receipts(words: bytes, count_max: int) -> list[tuple[int, int]]:
 
 
 def _refuse_receipts(words: bytes) -> None:
-    for word in words.split():
-        if _RECEIPTS.fullmatch(word) is None:
+    for word in re.split(rb"[ \t]+", words.strip(b" \t")):
+        if word and _RECEIPTS.fullmatch(word) is None:
             raise RequestError(
                 "bad-receipt",
                 f"'{shown(word)}' is no receipt: <message id>.<lease number>, as GET gave it",
@@ -166,8 +166,9 @@ def text_reader(name: str, bytes_max: int) -> Callable[[bytes], str]:
 
     def read(word: bytes) -> str:
         value = read_text(name, word)
-        if len(value.encode()) > bytes_max:
-            raise RequestError("limit", f"{name} has over {bytes_max} bytes")
+        size = len(value.encode())
+        if size > bytes_max:
+            raise RequestError("limit", f"{name} has {size} bytes, and the limit is {bytes_max}")
         if not value:
             raise RequestError("bad-request", f"{name} is empty")
         return value
@@ -243,7 +244,7 @@ def check_json(text: bytes) -> None:
         _check_depth(text)
 
 
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 _NOT_BRACKET: Final = bytes(set(range(256)) - set(b"[]{}"))
 
 

@@ -1,0 +1,202 @@
+"""The power goes at each single change to the disk in turn, and what a crash may leave is left."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from qserver.storage.file import FileJournal
+from tests.recovery.journals import journal_of, record, started, store, stored
+from tests.sim_disk import PowerCut, SimDisk, Survives, everything, nothing_unsynced
+
+SEGMENT_BYTES_MAX = 700
+
+
+@dataclass
+class Ledger:
+    """What a script was told by the journal; numbers of records."""
+
+    appended: int = 0
+    committed: int = 0
+    synced: int = 0
+    droppable: int = 0
+    segment_starts: dict[int, int] = field(default_factory=dict)
+
+
+def script(disk: SimDisk, ledger: Ledger) -> None:
+    """Three runs of a server: every call there is, with rolls and drops."""
+    for run in range(3):
+        journal, found = started(disk, SEGMENT_BYTES_MAX)
+        assert_kept(found, ledger, ledger.synced)
+        for step in range(7):
+            for _ in range(1 + step % 3):
+                ledger.segment_starts.setdefault(journal.segment, ledger.appended)
+                journal.append(record(ledger.appended))
+                ledger.appended += 1
+            commit(journal, ledger, sync=step % 3 != 1)
+            if step == 3:
+                drop(journal, ledger)
+            if step == 5:
+                assert journal.sync() is None
+                ledger.synced = ledger.committed
+        if run != 1:
+            journal.close()
+            ledger.synced = ledger.committed
+        else:
+            disk.kill()
+
+
+def commit(journal: FileJournal, ledger: Ledger, *, sync: bool) -> None:
+    assert journal.commit(sync=sync) is None
+    ledger.committed = ledger.appended
+    if sync:
+        ledger.synced = ledger.committed
+
+
+def drop(journal: FileJournal, ledger: Ledger) -> None:
+    """Forget all but the last two segments."""
+    kept = sorted(ledger.segment_starts)[-2:][0]
+    ledger.droppable = ledger.segment_starts[kept]
+    journal.drop_before(kept)
+
+
+def assert_kept(found: list[bytes], ledger: Ledger, promised: int) -> None:
+    """A run without a gap, from at latest what may not be dropped to at least what was promised."""
+    numbers = [int(one[5 : one.index(b",")]) for one in found]
+    assert found == [record(number) for number in numbers]
+    if numbers:
+        assert numbers == list(range(numbers[0], numbers[-1] + 1))
+        assert numbers[0] <= ledger.droppable
+        assert promised <= numbers[-1] + 1 <= ledger.appended
+    else:
+        assert promised == 0
+
+
+def changes_in_all() -> int:
+    disk = SimDisk()
+    script(disk, Ledger())
+    return disk.changes
+
+
+def cut(change: int) -> tuple[SimDisk, Ledger]:
+    disk, ledger = SimDisk(), Ledger()
+    disk.cut_power_at(change)
+    with pytest.raises(PowerCut):
+        script(disk, ledger)
+    return disk, ledger
+
+
+def some_of_it(seed: int) -> Survives:
+    """Of the unsynced, pages written or zeroed at random, up to a random length."""
+    rng = random.Random(seed)
+
+    def survive(durable: bytes, written: bytes) -> bytes:
+        left = bytearray(written[: rng.randint(min(len(durable), len(written)), len(written))])
+        page = rng.choice((8, 32, 128))
+        for at in range(len(durable), len(left), page):
+            if rng.random() < 0.4:
+                left[at : at + page] = bytes(len(left[at : at + page]))
+        return bytes(left)
+
+    return survive
+
+
+def some_names(seed: int) -> Callable[[], bool]:
+    rng = random.Random(seed)
+    return lambda: rng.random() < 0.5
+
+
+CHANGES = changes_in_all()
+
+
+def test_the_script_has_every_kind_of_change() -> None:
+    disk = SimDisk()
+    script(disk, Ledger())
+    kinds = {change.split()[0] for change in disk.log}
+    assert kinds == {
+        "make_directory",
+        "create",
+        "write",
+        "sync",
+        "sync_directory",
+        "truncate",
+        "unlink",
+    }
+
+
+def test_what_was_synced_survives_a_power_cut_at_any_change() -> None:
+    for change in range(1, CHANGES + 1):
+        disk, ledger = cut(change)
+        disk.crash(nothing_unsynced)
+        assert_kept(stored(disk), ledger, ledger.synced)
+        assert_goes_on(disk, ledger)
+
+
+def test_what_was_committed_survives_the_end_of_the_process_at_any_change() -> None:
+    for change in range(1, CHANGES + 1):
+        disk, ledger = cut(change)
+        disk.crash(everything, names_survive=lambda: True)
+        assert_kept(stored(disk), ledger, ledger.committed)
+        assert_goes_on(disk, ledger)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_was_synced_survives_however_the_rest_is_torn(seed: int) -> None:
+    for change in range(1, CHANGES + 1):
+        disk, ledger = cut(change)
+        disk.crash(some_of_it(seed * 10_000 + change), names_survive=some_names(change))
+        assert_kept(stored(disk), ledger, ledger.synced)
+        assert_goes_on(disk, ledger)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_power_cut_during_the_repair_of_another_loses_no_more(seed: int) -> None:
+    for change in range(3, CHANGES + 1, 4):
+        for second in range(1, 12):
+            disk, ledger = cut(change)
+            disk.crash(some_of_it(seed + change), names_survive=some_names(seed))
+            disk.cut_power_at(second)
+            try:
+                stored(disk)
+            except PowerCut:
+                disk.crash(some_of_it(second), names_survive=some_names(seed))
+                assert_kept(stored(disk), ledger, ledger.synced)
+                assert_goes_on(disk, ledger)
+            else:
+                break
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_power_cut_while_segments_are_dropped_leaves_no_gap(seed: int) -> None:
+    """Though the system may store removed names in any order."""
+    survives = some_names(seed)
+    for change in range(1, 30):
+        disk, records = journal_of(*[1] * 20, segment_bytes_max=500)
+        journal, _ = started(disk, 500)
+        journal.drop_before(journal.segment)
+        disk.cut_power_at(change)
+        try:
+            store(journal, record(20))
+        except PowerCut:
+            disk.crash(names_survive=survives)
+        else:
+            assert change > 10
+            disk.crash(names_survive=survives)
+            assert stored(disk)[-1] == record(20)
+        found = stored(disk)
+        everything_stored = [*records, record(20)] if found[-1] == record(20) else records
+        assert found == everything_stored[-len(found) :]
+
+
+def assert_goes_on(disk: SimDisk, ledger: Ledger) -> None:
+    """What is stored after a repair survives the next power cut."""
+    journal, before = started(disk, SEGMENT_BYTES_MAX)
+    new = [b'{"new":%d}\n' % number for number in range(8)]
+    for one in new:
+        store(journal, one)
+    disk.crash()
+    after = stored(disk)
+    assert after[-8:] == new
+    assert before[len(before) - len(after) + 8 :] == after[:-8]
+    assert_kept(after[:-8], ledger, ledger.synced)

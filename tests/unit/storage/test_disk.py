@@ -1,0 +1,65 @@
+"""The real disk does what the simulated one is believed to show."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from qserver.storage.disk import Disk, RealDisk
+
+DISK: Disk = RealDisk()
+
+
+def test_each_new_directory_is_made_durable_in_the_one_above(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(RealDisk, "sync_directory", lambda _, path: synced.append(path))
+    DISK.make_directory(tmp_path / "a" / "b")
+    assert synced == [tmp_path, tmp_path / "a"]
+    DISK.make_directory(tmp_path / "a" / "b")
+    assert len(synced) == 2
+
+
+def test_creating_never_overwrites(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"kept")
+    with pytest.raises(FileExistsError):
+        DISK.create(tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == b"kept"
+
+
+def test_a_file_is_written_cut_synced_and_read(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    DISK.close(DISK.create(path))
+    file = DISK.open(path)
+    assert DISK.write(file, b"abcdef", 0) == 6
+    assert DISK.write(file, memoryview(b"XY"), 2) == 2
+    DISK.truncate(file, 5)
+    DISK.sync(file)
+    DISK.forget_cached(file)
+    DISK.sync_directory(tmp_path)
+    DISK.close(file)
+    assert (DISK.read(path), DISK.size(path), DISK.names(tmp_path)) == (b"abXYe", 5, ["a"])
+    DISK.unlink(path)
+    assert DISK.names(tmp_path) == []
+
+
+def test_a_file_that_is_absent_is_an_error(tmp_path: Path) -> None:
+    for call in (DISK.open, DISK.read, DISK.size, DISK.unlink):
+        with pytest.raises(FileNotFoundError):
+            call(tmp_path / "absent")
+
+
+def test_no_child_process_inherits_a_file(tmp_path: Path) -> None:
+    files = [DISK.lock(tmp_path / "lock"), DISK.create(tmp_path / "a"), DISK.open(tmp_path / "a")]
+    assert [os.get_inheritable(file) for file in files] == [False] * 3
+    for file in files:
+        DISK.close(file)
+
+
+def test_a_lock_is_held_until_it_is_closed(tmp_path: Path) -> None:
+    held = DISK.lock(tmp_path / "lock")
+    with pytest.raises(BlockingIOError):
+        DISK.lock(tmp_path / "lock")
+    DISK.close(held)
+    DISK.close(DISK.lock(tmp_path / "lock"))

@@ -1,0 +1,253 @@
+"""Where a commit is done: here or in the thread."""
+
+import asyncio
+import re
+import threading
+from pathlib import Path
+
+import pytest
+
+from qserver.storage.file import FileJournal, open_directory
+from tests.sim_disk import SimDisk, everything
+
+DIRECTORY = Path("/journal")
+SEGMENT = DIRECTORY / "journal-000000000001.jsonl"
+RECORD = b'{"n":1}\n'
+
+
+def started(disk: SimDisk, segment_bytes_max: int = 1 << 20) -> FileJournal:
+    journal = open_directory(DIRECTORY, disk=disk, segment_bytes_max=segment_bytes_max)
+    assert list(journal.replay()) == []
+    return journal
+
+
+async def commit(journal: FileJournal, *, sync: bool = True, waiting: int = 1) -> bool:
+    """Whether it was done where it stands."""
+    journal.append(RECORD)
+    done = journal.commit(sync=sync, waiting=waiting)
+    if done is not None:
+        await done
+    return done is None
+
+
+async def warm(journal: FileJournal) -> None:
+    """Until it believes that syncs are quick."""
+    for _ in range(9):
+        await commit(journal)
+
+
+async def test_a_sync_is_made_here_once_several_were_quick() -> None:
+    journal = started(SimDisk())
+    here = [await commit(journal) for _ in range(12)]
+    assert here == [False] * 8 + [True] * 4
+    journal.close()
+
+
+async def test_a_sync_is_made_in_the_thread_while_several_wait() -> None:
+    journal = started(SimDisk())
+    await warm(journal)
+    assert not await commit(journal, waiting=2)
+    assert await commit(journal, waiting=1)
+    journal.close()
+
+
+async def test_one_slow_sync_sends_the_next_ones_to_the_thread() -> None:
+    disk = SimDisk()
+    journal = started(disk)
+    await warm(journal)
+    disk.sync_s = 0.3
+    assert await commit(journal)
+    assert journal.stats()["last_sync_ms"] == 300
+    disk.sync_s = 0.0001
+    here = [await commit(journal) for _ in range(10)]
+    assert here == [False] * 8 + [True] * 2
+    journal.close()
+
+
+async def test_a_commit_without_a_sync_is_done_here_however_slow_the_disk() -> None:
+    disk = SimDisk()
+    disk.sync_s = 1
+    journal = started(disk)
+    await commit(journal, sync=False)  # the first one creates the segment
+    assert await commit(journal, sync=False, waiting=100)
+    journal.close()
+
+
+async def test_a_commit_that_begins_a_segment_is_done_in_the_thread() -> None:
+    journal = started(SimDisk(), segment_bytes_max=2000)
+    begun = []
+    for _ in range(60):
+        segment = journal.stats()["segments"]
+        here = await commit(journal, sync=False)
+        assert here == (journal.stats()["segments"] == segment)
+        begun.append(here)
+    assert 1 < begun.count(False) < 10
+    journal.close()
+
+
+async def test_a_commit_that_drops_segments_is_done_in_the_thread() -> None:
+    journal = started(SimDisk(), segment_bytes_max=2000)
+    while journal.stats()["segments"] != 2:
+        await commit(journal, sync=False)
+    journal.drop_before(journal.segment)
+    assert [await commit(journal, sync=False) for _ in range(2)] == [False, True]
+    assert journal.stats()["segments"] == 1
+    journal.close()
+
+
+async def test_the_loop_goes_on_during_a_sync_in_the_thread() -> None:
+    disk = SimDisk()
+    journal = started(disk)
+    await commit(journal)
+    loop_went_on = threading.Event()
+    disk.before_sync = lambda: None if loop_went_on.wait(10) else pytest.fail("the loop stood")
+    journal.append(RECORD)
+    done = journal.commit(sync=True, waiting=10)
+    loop_went_on.set()
+    assert done is not None
+    await done
+    journal.close()
+
+
+async def test_no_sync_is_made_here_beside_one_in_the_thread() -> None:
+    """The system tells one of the two alone that it failed."""
+    disk = SimDisk()
+    journal = started(disk)
+    await warm(journal)
+    await commit(journal, sync=False)
+    under_way = journal.sync()
+    assert not await commit(journal, waiting=1)
+    assert under_way is not None
+    await under_way
+    assert await commit(journal, waiting=1)
+    journal.close()
+
+
+async def test_a_segment_ends_under_a_sync_and_both_are_right() -> None:
+    disk = SimDisk()
+    journal = started(disk, segment_bytes_max=300)
+    for _ in range(20):
+        await commit(journal, sync=False)
+        syncs = [journal.sync()]
+        journal.append(RECORD)
+        syncs.append(journal.commit(sync=False))
+        await asyncio.gather(*filter(None, syncs))
+    done = journal.sync()
+    if done is not None:
+        await done
+    disk.crash()
+    journal = open_directory(DIRECTORY, disk=disk)
+    assert b"".join(records for _, records in journal.replay()) == RECORD * 40
+    journal.close()
+
+
+async def test_a_batch_is_stored_though_nobody_waits_any_more() -> None:
+    disk = SimDisk()
+    journal = started(disk)
+    held = threading.Event()
+    await commit(journal, sync=False)
+    disk.before_sync = lambda: None if held.wait(10) else pytest.fail("never released")
+    under_way = journal.sync()
+    journal.append(RECORD)
+    behind = asyncio.ensure_future(journal.commit(sync=True, waiting=9) or asyncio.sleep(0))
+    behind.cancel()
+    held.set()
+    assert under_way is not None
+    await under_way
+    with pytest.raises(asyncio.CancelledError):
+        await behind
+    journal.close()
+    disk.crash()
+    journal = open_directory(DIRECTORY, disk=disk)
+    assert b"".join(records for _, records in journal.replay()) == RECORD * 2
+    journal.close()
+
+
+async def test_a_second_commit_while_one_is_under_way_is_a_mistake() -> None:
+    disk = SimDisk()
+    journal = started(disk)
+    held = threading.Event()
+    disk.before_sync = lambda: None if held.wait(10) else pytest.fail("never released")
+    journal.append(RECORD)
+    done = journal.commit(sync=True, waiting=9)
+    journal.append(RECORD)
+    with pytest.raises(AssertionError):
+        journal.commit(sync=True)
+    held.set()
+    assert done is not None
+    await done
+    journal.close()
+
+
+def test_the_age_of_what_is_not_synced_is_told() -> None:
+    disk = SimDisk()
+    journal = started(disk)
+    journal.append(RECORD)
+    journal.commit(sync=False)
+    disk.clock_s += 2
+    journal.append(RECORD)
+    journal.commit(sync=False)
+    disk.clock_s += 1.5
+    assert journal.stats()["unsynced_age_s"] == 3.5
+    journal.sync()
+    assert journal.stats()["unsynced_age_s"] == 0
+    journal.close()
+
+
+def test_what_is_written_during_a_sync_is_not_taken_for_synced() -> None:
+    disk = SimDisk()
+    journal = started(disk)
+
+    def write_more() -> None:
+        disk.before_sync = lambda: None
+        disk.clock_s += 1
+        journal.append(b"during\n")
+        journal.commit(sync=False)
+
+    journal.append(RECORD)
+    journal.commit(sync=False)
+    disk.before_sync = write_more
+    disk.clock_s += 5
+    journal.sync()
+    assert journal.stats()["unsynced_age_s"] == 1
+    syncs = disk.log.count("sync")
+    journal.append(RECORD)
+    journal.commit(sync=False)
+    content = disk.files()[str(SEGMENT)]
+    header_bytes = content.index(RECORD)
+    claims = [int(claim) for claim in re.findall(rb'"synced":(\d+)', content)]
+    assert claims == [header_bytes, header_bytes, content.index(b"during")]
+    assert journal.commit(sync=True) is None
+    assert disk.log.count("sync") == syncs + 1
+    journal.close()
+
+
+def test_a_commit_under_sync_never_makes_no_sync_but_for_a_new_segment() -> None:
+    disk = SimDisk()
+    journal = started(disk)
+    journal.append(RECORD)
+    journal.commit(sync=False)
+    assert disk.log.count("sync") == 1
+    for _ in range(5):
+        journal.append(RECORD)
+        journal.commit(sync=False)
+    assert disk.log.count("sync") == 1
+    journal.append(RECORD)
+    journal.commit(sync=True)
+    assert disk.log.count("sync") == 2
+    journal.close()
+    assert disk.log.count("sync") == 2
+
+
+def test_a_start_makes_durable_what_a_killed_process_left() -> None:
+    disk = SimDisk()
+    journal = started(disk)
+    journal.append(RECORD)
+    journal.commit(sync=False)
+    disk.crash(everything, names_survive=lambda: True)
+    journal = open_directory(DIRECTORY, disk=disk)
+    assert list(journal.replay()) == [(1, RECORD)]
+    disk.crash()
+    journal = open_directory(DIRECTORY, disk=disk)
+    assert list(journal.replay()) == [(1, RECORD)]
+    journal.close()
