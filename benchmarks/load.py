@@ -39,6 +39,13 @@ class ServerProcess:
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
+    def figures(self) -> dict[str, str]:
+        """What STATS says."""
+        with socket.create_connection(("127.0.0.1", self.port)) as sock:
+            sock.sendall(b"STATS\nQUIT\n")
+            lines = sock.makefile("rb").read().decode().splitlines()
+        return dict(line[2:].split("=", 1) for line in lines if line.startswith("* "))
+
     def connect(self) -> "Talk":
         """A new connection."""
         return Talk(socket.create_connection(("127.0.0.1", self.port)))

@@ -20,11 +20,7 @@ def measure(data: Path, what: str) -> None:
     began = now()
     with server("--sync", "100ms", data=data) as running:
         listening_s = now() - began
-        figures = dict(
-            line[2:].split("=", 1)
-            for line in running.connect().ask(b"STATS\nQUIT\n", 20).decode().splitlines()
-            if line.startswith("* ")
-        )
+        figures = running.figures()
         records, seconds = int(figures["recovered_records"]), float(figures["recovery_s"])
         print(
             f"{what:<12} {records:>9,} records in {seconds:6.2f} s: {records / seconds:>9,.0f}/s; "

@@ -59,7 +59,7 @@ VERBS: Final[dict[bytes, Verb]] = {
     ),
     b"PEEK": Verb("PEEK <id>", "one message with all its metadata", message_verbs.peek),
     b"LIST": Verb(
-        "LIST [count=] [after=] | LIST <queue> [state=] [key=] [count=100] [after=<id>]",
+        "LIST [count=100] [after=<queue>] | LIST <queue> [state=] [key=] [count=100] [after=<id>]",
         "the queues, or a queue's messages",
         queue_verbs.list_,
     ),

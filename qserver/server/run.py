@@ -100,6 +100,7 @@ def _greet(server: Server) -> None:
     """Say where it is, what it found, and what to type next."""
     config = server.config
     host, port = server.address
+    _tell_of_a_torn_end(server)
     data = "memory only" if config.data is None else str(Path(config.data).resolve())
     messages = len(server.broker.messages)
     if not sys.stderr.isatty():
@@ -125,6 +126,18 @@ def _greet(server: Server) -> None:
         f"  stop    Ctrl-C",
         err=True,
     )
+
+
+def _tell_of_a_torn_end(server: Server) -> None:
+    figures = server.figures()
+    if figures.get("torn_bytes"):
+        log.warning(
+            "the journal's end was torn, as a power cut leaves it: it was cut off and kept aside; "
+            "what was answered by the rule of the sync policy is all there",
+            file=figures["torn_file"],
+            offset=figures["torn_offset"],
+            bytes=figures["torn_bytes"],
+        )
 
 
 @contextlib.contextmanager

@@ -274,6 +274,5 @@ class Server:
             "connections_accepted_total": self._accepted,
             "connections_refused_total": self._refused,
             "connections_stalled_total": self._stalled,
-            "last_storage_error": str(self.failure or "none").replace("\n", " "),
             **self._journal.stats(),
         }

@@ -1,0 +1,94 @@
+"""The server's command line, typed right and wrong."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from qserver import __version__
+from tests.e2e.process import QServer, clean_environment
+
+
+def qserver(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "qserver", *words],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+        env=clean_environment(**environment),
+    )
+
+
+def test_help_names_every_option_and_how_else_to_set_it() -> None:
+    shown = qserver("--help").stdout
+    for option in ("--port", "--data", "--sync", "--max-memory", "--config", "QSERVER_PORT"):
+        assert option in shown
+
+
+def test_version_is_the_package_s() -> None:
+    assert qserver("--version").stdout == f"qserver {__version__}\n"
+
+
+def test_a_flag_counts_before_the_environment_and_that_before_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "qserver.toml"
+    file.write_text('port = 1001\nsync = "1s"\ncount-max = 7\n')
+    words = ["--config", str(file), "--port", "1003"]
+    shown = qserver(*words, "config", QSERVER_PORT="1002", QSERVER_SYNC="2s").stdout
+    rows = {line.split()[0]: line.split()[1:] for line in shown.splitlines()}
+    assert rows["port"] == ["1003", "flag"]
+    assert rows["sync"] == ["2s", "environment", "(QSERVER_SYNC)"]
+    assert rows["count_max"] == ["7", "file"]
+    assert rows["host"] == ["127.0.0.1", "default"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--port", "70000"], "70000"),
+        (["--port", "x"], "x"),
+        (["--sync", "sometimes"], "always, never, an interval like 100ms"),
+        (["--sync", "0"], "always, never, an interval like 100ms"),
+        (["--sync", "2h"], "60 s"),
+        (["--memory-bytes-max", "lots"], "no size"),
+        (["--memory-bytes-max", "0"], "more than 0"),
+        (["--wait-max", "soon"], "no duration"),
+        (["--colour", "red"], "--colour"),
+        (["serve"], "serve"),
+        (["--config", "/nowhere.toml"], "/nowhere.toml"),
+    ],
+)
+def test_a_wrong_word_is_named_with_what_it_should_be(words: list[str], says: str) -> None:
+    result = qserver(*words)
+    assert result.returncode == 2
+    assert says in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("port = ", "not TOML"), ("colour = 1", "'colour'"), ('port = "x"', "x")],
+)
+def test_a_wrong_file_is_named_with_what_is_wrong(tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "qserver.toml"
+    file.write_text(text)
+    result = qserver("--config", str(file))
+    assert result.returncode == 2
+    assert says in result.stderr
+
+
+def test_a_data_directory_that_is_a_file_is_refused_with_a_clear_message(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    result = qserver("--data", str(file))
+    assert result.returncode == 2
+    assert str(file) in result.stderr
+
+
+def test_limits_from_the_command_line_are_in_force(tmp_path: Path) -> None:
+    with QServer(tmp_path, "--count-max", "5", "--line-bytes-max", "50") as server:
+        greeting = server.ask(b"HELLO\n")
+        assert b" line_bytes_max=50 count_max=5 " in greeting
+        assert server.ask(b"GET q count=6\n").startswith(b"ERR limit count=6")
+        assert server.ask(b"PUT q " + b"1" * 50 + b"\nPING\n").startswith(b"ERR too-long")
