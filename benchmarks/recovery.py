@@ -3,7 +3,7 @@
     python benchmarks/recovery.py [--messages 1000000]
 
 The first journal holds that many messages that are alive; the second as many that were put,
-leased and acked, with a few alive behind them.
+leased and acked, a hundred at a time, so that one record tells a hundred facts.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from commands import drain, put
 from load import about, now, server
 
 
-def measure(data: Path, what: str) -> None:
+def measure(data: Path, what: str, facts: int) -> None:
     """Start on the data and print how long that took."""
     began = now()
     with server("--sync", "100ms", data=data) as running:
@@ -24,7 +24,8 @@ def measure(data: Path, what: str) -> None:
         records, seconds = int(figures["recovered_records"]), float(figures["recovery_s"])
         print(
             f"{what:<12} {records:>9,} records in {seconds:6.2f} s: {records / seconds:>9,.0f}/s; "
-            f"listening after {listening_s:.2f} s; {running.rss_bytes() / 1e6:,.0f} MB"
+            f"{facts / seconds:>9,.0f} facts/s; listening after {listening_s:.2f} s; "
+            f"{running.rss_bytes() / 1e6:,.0f} MB"
         )
 
 
@@ -41,7 +42,7 @@ def main() -> None:
             put(running, args.messages, args.body)
             if what == "all settled":
                 drain(running, args.messages)
-        measure(data, what)
+        measure(data, what, args.messages * (3 if what == "all settled" else 1))
         shutil.rmtree(data)
 
 
