@@ -139,8 +139,8 @@ def _serve_one(broker: Broker, now: float, waiter: Waiter) -> None:
 # --- sessions ---------------------------------------------------------------------------------
 
 
-def join(broker: Broker, client: Client, name: str, grace_s: float) -> Session:
-    """Let the client's leases belong to that session from now on."""
+def join(broker: Broker, now: float, client: Client, name: str, grace_s: float) -> Session:
+    """Let the client's leases belong to that session from now on, and to no other."""
     session = broker.sessions.get(name)
     if session is None:
         session = broker.sessions[name] = Session(name, grace_s)
@@ -148,9 +148,11 @@ def join(broker: Broker, client: Client, name: str, grace_s: float) -> Session:
     elif session.grace_s != grace_s:
         session.grace_s = grace_s
         broker.recorder.session(name, grace_s)
-    session.connections += 1
+    if client.session is not session:
+        leave(broker, now, client)
+        session.connections += 1
+        client.session = session
     broker.wheel.cancel(session)
-    client.session = session
     return session
 
 

@@ -60,13 +60,12 @@ def nack(
         message.failures += 1
         settings = message.queue.settings
         is_dead = dead or bool(settings.max_failures and message.failures >= settings.max_failures)
-        if is_dead and reason is None:
-            reason = FAILED_REASON if not dead else None
-        if reason is not None:
-            message.detail().reason = reason
+        why = FAILED_REASON if is_dead and not dead and reason is None else reason
+        if why is not None:
+            message.detail().reason = why
         pause_s = settings.backoff_s(message.failures) if delay_s is None else delay_s
         due, place = _come_back(broker, now, message, pause_s, dead=is_dead)
-        broker.recorder.nack(message, due=due, dead=is_dead, place=place, reason=reason)
+        broker.recorder.nack(message, due=due, dead=is_dead, place=place, reason=why)
         broker.counters.nacks += 1
         expire_if_over(broker, now, message)
     return refused

@@ -67,7 +67,7 @@ class Conversation:
 
     def hear(self, data: bytes) -> None:
         """Take what the client sent; `go_on` answers it."""
-        if self._lost_framing is None:
+        if self._lost_framing is None and not self.client.is_leaving:
             self.backlog_bytes += len(data)
             heard, self._lost_framing = self._reader.feed(data)
             self._backlog += heard
@@ -92,6 +92,8 @@ class Conversation:
                 reply = self._refuse(line, failure)
             if reply is not None:
                 out.append(reply)
+        if client.is_leaving:
+            backlog.clear()
         if not backlog:
             self.backlog_bytes = 0
         if self._lost_framing is not None and not backlog and client.waiter is None:

@@ -6,7 +6,7 @@ from qserver.broker import view
 from qserver.config import GRACE_S_DEFAULT
 from qserver.dispatch import lines
 from qserver.dispatch.client import Client
-from qserver.dispatch.grammar import refuse_rest
+from qserver.dispatch.grammar import BLANKS, refuse_rest
 from qserver.errors import RequestError
 from qserver.wire.words import number, read_options
 
@@ -15,19 +15,15 @@ PROTOCOL = 1
 
 def hello(client: Client, rest: bytes, now: float) -> bytes:
     """HELLO [client=] [session=] [grace=]."""
-    values, left = read_options(rest, client.grammar.hello)
+    values, left = read_options(rest.lstrip(BLANKS), client.grammar.hello)
     refuse_rest(left)
     if b"grace" in values and b"session" not in values:
         raise RequestError("bad-request", "grace is a session's: HELLO session=<name> grace=10s")
     client.name = values.get(b"client", client.name)
     if b"session" in values:
         client.wrote = True
-        session = client.session
-        if session is not None and session.name != values[b"session"]:
-            getting.leave(client.broker, now, client)
-        getting.join(
-            client.broker, client, values[b"session"], values.get(b"grace", GRACE_S_DEFAULT)
-        )
+        grace_s = values.get(b"grace", GRACE_S_DEFAULT)
+        getting.join(client.broker, now, client, values[b"session"], grace_s)
     return _greeting(client)
 
 

@@ -27,14 +27,18 @@ class Recipient(Protocol):
         """The reply may be sent."""
         ...
 
+    def abandon(self) -> None:
+        """The journal has failed: what became of the request is unknown."""
+        ...
+
 
 class Committer:
     """Stores what the recorder has gathered, and holds the replies that wait for it.
 
     Args:
         sync_s: the sync policy, as in `Config`.
-        failed: called once, when the journal has failed, with the reason and the recipients of
-            all replies that were held.
+        failed: called once, when the journal has failed, with the reason and how many replies
+            were held.
     """
 
     def __init__(
@@ -43,7 +47,7 @@ class Committer:
         recorder: JournalRecorder,
         broker: Broker,
         sync_s: float | None,
-        failed: Callable[[StorageError, list[Recipient]], None],
+        failed: Callable[[StorageError, int], None],
     ) -> None:
         self._journal = journal
         self._recorder = recorder
@@ -62,7 +66,10 @@ class Committer:
 
     def hold(self, recipient: Recipient, reply: bytes) -> None:
         """Send the reply when everything recorded so far is stored."""
-        self._held.append((recipient, reply))
+        if self._has_failed:
+            recipient.abandon()
+        else:
+            self._held.append((recipient, reply))
 
     def commit(self) -> None:
         """Store what has been recorded, if no batch is under way; else when that one is done."""
@@ -175,7 +182,8 @@ class Committer:
         if self._has_failed:
             return
         self._has_failed = True
-        waiting = [recipient for recipient, _ in self._under_way + self._held]
+        abandoned = self._under_way + self._take_held()
         self._under_way = []
-        self._held = []
-        self._failed(error, waiting)
+        self._failed(error, len(abandoned))
+        for recipient, _ in abandoned:
+            recipient.abandon()

@@ -107,20 +107,20 @@ class Connection(asyncio.Protocol):
         """A held reply may be sent: what it tells of is stored."""
         self._held_replies -= 1
         self._held_bytes -= len(reply)
-        if self._transport is not None:
+        if self._transport is not None and not self._is_closing:
             self._transport.write(reply)
             if not self._is_reading or self._conversation.is_over:
                 self._server.go_on_soon(self)
 
     def stop_hearing(self, now: float) -> None:
         """No more is heard from the client; it is answered what it has asked, then closed."""
-        if self._transport is not None:
+        if self._transport is not None and not self._is_closing:
             self._conversation.stop_hearing()
             self.go_on(now)
 
     def abandon(self) -> None:
         """The journal has failed while a reply was held: whether that was done is unknown."""
-        if self._transport is not None:
+        if self._transport is not None and not self._is_closing:
             self._transport.write(STORAGE_ERROR)
             self._close()
 

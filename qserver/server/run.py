@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import structlog
@@ -26,6 +27,9 @@ log = structlog.get_logger("qserver")
 
 FILES_KEPT = 64
 """File descriptors that connections may not use: the journal's, the loop's, a few to spare."""
+
+FAULT_EXIT_CODE = 70
+"""EX_SOFTWARE of sysexits.h: a fault of ours."""
 
 PROGRESS_AFTER_S = 1.0
 """A recovery that takes longer shows its progress on a terminal."""
@@ -77,6 +81,7 @@ def _cap_connections(wanted: int) -> int:
 
 async def _serve(server: Server) -> int:
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_fault)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, _stop, server, number)
     await server.start()
@@ -86,6 +91,21 @@ async def _serve(server: Server) -> int:
         return 1
     log.info("stopped: everything that was answered OK is stored")
     return 0
+
+
+def _fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Something happened that the code says can't: memory may be wrong, the journal is not."""
+    error = context.get("exception")
+    if isinstance(error, OSError):
+        log.warning("a connection broke: the others go on", error=str(error))
+        return
+    log.critical(
+        "a fault in the server itself: it ends at once, and recovers from its journal at the next "
+        "start; please report this",
+        exc_info=error,
+        fault=context["message"],
+    )
+    os._exit(FAULT_EXIT_CODE)
 
 
 def _stop(server: Server, number: int) -> None:

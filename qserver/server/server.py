@@ -23,7 +23,7 @@ from qserver.config import CLOCK_CHECK_S, RESERVED_NUMBERS, STOP_S_MAX, Config
 from qserver.dispatch.grammar import Grammar
 from qserver.errors import StorageError
 from qserver.ports import Journal, Progress
-from qserver.server.commit import Committer, Recipient
+from qserver.server.commit import Committer
 from qserver.server.connection import Connection
 from qserver.storage.record import replay
 from qserver.storage.recorder import JournalRecorder
@@ -160,16 +160,13 @@ class Server:
             for connection in list(self._connections):
                 connection.abort()
 
-    def _journal_failed(self, error: StorageError, waiting: list[Recipient]) -> None:
+    def _journal_failed(self, error: StorageError, unanswered: int) -> None:
         self.failure = error
         log.critical(
             "the journal failed: what was asked and not answered may be lost; the server stops",
             error=str(error),
-            unanswered=len(waiting),
+            unanswered=unanswered,
         )
-        for recipient in waiting:
-            if isinstance(recipient, Connection):
-                recipient.abandon()
         self.stop()
 
     # --- connections ----------------------------------------------------------------------------

@@ -17,10 +17,26 @@ PATIENCE_S = 20.0
 class QServer:
     """A server on a free port, with its data in the directory. Killed at the end if still there."""
 
-    def __init__(self, data: Path, *flags: str, port: int = 0) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *flags: str,
+        port: int = 0,
+        file_bytes_max: int | None = None,
+        planted: str = "",
+    ) -> None:
+        """Start it and wait until it listens, or has ended.
+
+        Args:
+            file_bytes_max: the operating system lets no file grow past this.
+            planted: Python that is run first, to break something.
+        """
         self.data = data
+        limit = [] if file_bytes_max is None else ["prlimit", f"--fsize={file_bytes_max}"]
+        program = ["-c", f"{planted}\nimport qserver.__main__"] if planted else ["-m", "qserver"]
+        words = ["--port", str(port), "--data", str(data), *flags]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "qserver", "--port", str(port), "--data", str(data), *flags],
+            [*limit, sys.executable, *program, *words],
             stderr=subprocess.PIPE,
             text=True,
             env=clean_environment(),

@@ -164,6 +164,36 @@ def test_what_was_answered_survives_sigkill_under_every_policy(tmp_path: Path, s
         assert ready >= 2500
 
 
+def test_a_journal_that_can_not_be_written_stops_the_server_and_loses_nothing_acknowledged(
+    tmp_path: Path,
+) -> None:
+    with QServer(tmp_path, file_bytes_max=20_000) as server, server.connect() as sock:
+        sock.sendall(b"PUT q 1\n" * 5000)
+        replies = sock.makefile("rb").read().splitlines()
+        assert replies[-1].startswith(b"ERR storage ")
+        assert server.wait() == 1
+        stored = len(replies) - 1
+        assert replies[:-1] == [b"OK %d" % number for number in range(1, stored + 1)]
+        assert "the server stops" in server.logged[-1]["event"]
+    with QServer(tmp_path) as server:
+        ready = int(server.ask(b"LIST\n").split(b"ready=")[1].split()[0]) if stored else 0
+        assert ready >= stored
+
+
+def test_a_fault_of_ours_ends_the_process_at_once_and_loses_nothing_acknowledged(
+    tmp_path: Path,
+) -> None:
+    planted = "from qserver.broker import view\nview.stats = lambda broker: 1 / 0"
+    with QServer(tmp_path, planted=planted) as server:
+        assert server.ask(b"PUT q 1\n") == b"OK 1\n"
+        assert server.ask(b"STATS\n") == b""
+        assert server.wait() == 70
+        assert "ZeroDivisionError" in server.logged[-1]["exception"]
+        assert "recovers from its journal" in server.logged[-1]["event"]
+    with QServer(tmp_path) as server:
+        assert server.ask(b"GET q\n") == b"* 1.1 q 1\nOK 1\n"
+
+
 def test_dead_segments_are_dropped_while_it_runs(tmp_path: Path) -> None:
     with QServer(tmp_path, "--segment-bytes-max", "20KiB") as server, server.connect() as sock:
         replies = sock.makefile("rb")
