@@ -43,6 +43,9 @@ LINGER_S: Final = 1.0
 CLOCK_CHECK_S: Final = 1.0
 """How often the wall clock is compared with the monotonic one."""
 
+ROOM_RETRY_S: Final = 0.1
+"""How often a batch that found no room on the disk is tried again."""
+
 STOP_S_MAX: Final = 5.0
 """How long a stopping server waits for its clients to read their last replies."""
 

@@ -6,7 +6,7 @@
         │   └── FramingError    … and then closed, since what follows can't be told apart
         └── StorageError        the world's fault
             ├── StorageFailed   a write or an fsync failed: what waited for it may be stored or not
-            ├── StorageFull     no room: nothing was written, try again once there is
+            ├── StorageFull     no room: nothing was written, the batch is kept to be tried again
             ├── Damaged         the journal holds bytes that were not written so
             ├── Locked          another server works in this directory
             ├── NewerFormat     a later version wrote this journal
@@ -43,7 +43,7 @@ class StorageFailed(StorageError):
 
 
 class StorageFull(StorageError):
-    """There is no room for the batch; nothing of it was stored."""
+    """There is no room for the batch: nothing of it was stored, the next commit tries it again."""
 
 
 class Damaged(StorageError):

@@ -22,9 +22,8 @@ class Journal(Protocol):
 
     Records are gathered by `append` and stored by `commit`, all that were gathered since the last
     one together: a *batch*, which is stored whole or not at all. Batches are numbered from 1,
-    growing: that number is a *position*. A batch that was given up leaves a gap. Consecutive
-    batches share a *segment*, the unit in which old records are dropped; a segment is named by the
-    position of the batch that it was begun for.
+    growing: that number is a *position*. Consecutive batches share a *segment*, the unit in which
+    old records are dropped; a segment is named by the position of the batch that it was begun for.
     """
 
     @property
@@ -36,8 +35,9 @@ class Journal(Protocol):
     def segment(self) -> int:
         """Segment that the batch being gathered will be stored in. Only grows.
 
-        It changes only inside `commit` (which may roll to a new segment for the *next* batch), so
-        between two commits every appended record belongs to this segment.
+        It changes only inside a `commit` that takes what was appended (which may roll to a new
+        segment for the *next* batch), so between two such commits every appended record belongs to
+        this segment.
         """
         ...
 
@@ -51,7 +51,16 @@ class Journal(Protocol):
 
     @property
     def pending(self) -> bool:
-        """Whether records have been appended since the last commit began."""
+        """Whether a commit has records to store: appended since the last one began, or kept."""
+        ...
+
+    @property
+    def room(self) -> int:
+        """About how many bytes of new messages can be committed, besides what already was.
+
+        0 says that what is left is reserved for the end of messages that are stored already:
+        commits go on, but nothing should be appended that can be refused. Cheap.
+        """
         ...
 
     def replay(self, progress: Progress | None = None) -> Iterator[tuple[int, bytes]]:
@@ -72,6 +81,11 @@ class Journal(Protocol):
         Call it only when no earlier commit is under way. Records appended after the call belong to
         the next batch.
 
+        A batch for which there is no room is kept, with its position and its segment. The next
+        call stores that one and nothing else, synced if either call asked for it; what was
+        appended meanwhile stays appended. So nothing is stored out of order, and one may try again
+        until there is room.
+
         Args:
             sync: whether the batch must survive a power cut before this is done; otherwise it
                 must survive the end of this process.
@@ -82,7 +96,8 @@ class Journal(Protocol):
             None when it is done already, else what to await; that can be so without `sync` too.
 
         Raises:
-            StorageFull: nothing of the batch was stored (the batch is given up).
+            StorageFull: nothing of the batch was stored, and it is kept. Raised by this call, or
+                by what it returned.
             StorageFailed: unknown; the driver refuses everything from now on.
             Fenced: another owner wrote here.
         """
@@ -93,6 +108,13 @@ class Journal(Protocol):
 
         Raises:
             StorageFailed: as for `commit`.
+        """
+        ...
+
+    def look_for_room(self) -> Awaitable[None] | None:
+        """Find out whether there is `room` again, if there was none; to be called now and then.
+
+        Commits do it too. May overlap with all else. Does not fail.
         """
         ...
 
@@ -190,7 +212,7 @@ class Recorder(Protocol):
         ...
 
     def touch(self, ids: Iterable[int], until: float) -> None:
-        """Leases were extended."""
+        """Leases run until then."""
         ...
 
     def touch_session(self, name: str, until: float) -> None:
@@ -209,8 +231,8 @@ class Recorder(Protocol):
         """A message that nobody held became dead."""
         ...
 
-    def redrive(self, ids: Sequence[int], queue: bytes) -> None:
-        """Dead messages became ready, in that queue."""
+    def redrive(self, ids: Sequence[int], queue: bytes, place: int) -> None:
+        """Dead messages became ready, in that queue; at places from that one on, unless it is 0."""
         ...
 
     def queue(self, name: bytes, settings: dict[str, Any], *, paused: bool) -> None:
@@ -291,7 +313,7 @@ class Restorer(Protocol):
         ...
 
     def touch_ids(self, ids: list[int], until: float) -> None:
-        """Leases were extended."""
+        """Leases run until then."""
         ...
 
     def touch_session(self, name: str, until: float) -> None:
@@ -310,8 +332,8 @@ class Restorer(Protocol):
         """A message that nobody held became dead."""
         ...
 
-    def redrive(self, ids: list[int], queue: str) -> None:
-        """Dead messages became ready, in that queue."""
+    def redrive(self, ids: list[int], queue: str, place: int) -> None:
+        """Dead messages became ready, in that queue; at places from that one on, unless it is 0."""
         ...
 
     def queue(self, name: str, settings: dict[str, Any], *, paused: bool) -> None:

@@ -11,7 +11,8 @@ what a test finds afterwards is what a power cut would leave.
     disk.crash(survives=half)         … or survives in part: see `Survives`
     disk.fail("sync", EIO, after=2)   the third sync from now fails
     disk.write_bytes_max = 3          every write is short
-    disk.room = 100                   so many bytes can be written before ENOSPC
+    disk.room = 100                   files can grow by so many bytes before ENOSPC; what is removed
+                                      makes room again
     disk.sync_s = 0.3                 how long a sync takes, on the disk's own clock
 
 Changes are counted in `changes`, and listed by name in `log`, so that a test can first run a script
@@ -24,6 +25,9 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+ENDLESS = 1 << 50
+"""The size of this disk."""
 
 Survives = Callable[[bytes, bytes], bytes]
 """From what the device surely holds of a file and what was written to it: what a crash leaves."""
@@ -76,7 +80,7 @@ class SimDisk:
         self.log: list[str] = []
         self.changes = 0
         self.write_bytes_max: int | None = None
-        self.room: int | None = None
+        self._capacity: int | None = None
         self.sync_s = 0.0
         self.clock_s = 0.0
         self.before_sync: Callable[[], None] = lambda: None
@@ -143,6 +147,19 @@ class SimDisk:
         self._directories_durable[path.parent][path.name] = file
 
     @property
+    def room(self) -> int | None:
+        """What is left; None is without end."""
+        return None if self._capacity is None else max(self._capacity - self._used(), 0)
+
+    @room.setter
+    def room(self, room: int | None) -> None:
+        self._capacity = None if room is None else room + self._used()
+
+    def _used(self) -> int:
+        files = {file for names in self._directories.values() for file in names.values()}
+        return sum(len(file.content) for file in files)
+
+    @property
     def open_files(self) -> int:
         """How many are open: none is left by a journal that was closed."""
         return len(self._open)
@@ -194,9 +211,9 @@ class SimDisk:
         held = self._open[file].content
         assert offset <= len(held), "a hole"
         taken = bytes(content[: self.write_bytes_max])
-        if self.room is not None:
-            taken = taken[: self.room]
-            self.room -= len(taken)
+        room = self.room
+        if room is not None:
+            taken = taken[: len(held) - offset + room]
             if content and not taken:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._change("write")
@@ -209,6 +226,18 @@ class SimDisk:
     def truncate(self, file: int, length: int, /) -> None:
         self._change("truncate")
         del self._open[file].content[length:]
+
+    def allocate(self, file: int, length: int) -> None:
+        held = self._open[file].content
+        more = max(length - len(held), 0)
+        if self.room is not None and more > self.room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._change("allocate")
+        held += bytes(more)
+
+    def space(self, path: Path) -> tuple[int, int]:
+        self._fault("space")
+        return (ENDLESS, ENDLESS) if self.room is None else (self.room, ENDLESS)
 
     def sync(self, file: int, /) -> None:
         self.before_sync()

@@ -114,9 +114,14 @@ def redrive(
     target = queue if to is None else broker.open_queue(to)
     for start in range(0, len(chosen), SLICE):
         ids = chosen[start : start + SLICE]
+        first = 0
         for message_id in ids:
-            revive(broker, queue.dead[message_id], target)
-        broker.recorder.redrive(ids, target.encoded)
+            message = queue.dead[message_id]
+            if target.settings.requeue == "back":
+                place = broker.send_behind(message)
+                first = first or place
+            revive(broker, message, target)
+        broker.recorder.redrive(ids, target.encoded, first)
     return len(chosen)
 
 

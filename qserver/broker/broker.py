@@ -55,6 +55,8 @@ class Broker:
         waiters: GETs that wait, by the name of each queue they wait for, first come first.
         hungry: names of queues in which something became ready while GETs wait for it.
         memory: bytes that the messages take, estimated.
+        memory_bytes_max: how many they may take: as many as the limits say, or fewer when the disk
+            has room for fewer; 0 when it is full.
         reserve: how many numbers to reserve ahead in the journal, for a sync policy under which
             a number can be handed out before its record is safe; 0 if it can't.
         reservations: how often that was done.
@@ -68,9 +70,11 @@ class Broker:
         "last_id",
         "last_lease",
         "last_place",
+        "last_waiter",
         "limits",
         "live",
         "memory",
+        "memory_bytes_max",
         "messages",
         "names",
         "offset",
@@ -101,9 +105,11 @@ class Broker:
         self.wheel = Wheel(now)
         self.counters = Counters()
         self.memory = 0
+        self.memory_bytes_max = limits.memory_bytes_max
         self.last_id = 0
         self.last_lease = 0
         self.last_place = 0
+        self.last_waiter = 0
         self.reserve = reserve
         self.reserved_id = 0
         self.reserved_lease = 0
@@ -121,6 +127,11 @@ class Broker:
             self._put_now = now
             self._put_at = now + self.offset
         return self._put_at
+
+    def set_wall_clock(self, moved: float) -> None:
+        """The wall clock was set, by so many seconds."""
+        self.offset += moved
+        self._put_at += moved
 
     # --- queues -----------------------------------------------------------------------------
 
@@ -147,6 +158,7 @@ class Broker:
         """Remove a queue that has no messages."""
         self.wheel.cancel(queue)
         queue.index.forget()
+        queue.ready.forget()
         del self.queues[queue.name]
         del self.names[bisect_left(self.names, queue.name)]
 
@@ -242,7 +254,10 @@ class Broker:
         if state == READY:
             message.state = GONE
             message.queue.ready.note_gone()
-        elif state == LEASED:
+            self.remove(message)
+            message.body = b""  # a leftover need not hold it
+            return
+        if state == LEASED:
             self.end_lease(message)
         else:
             del message.queue.held(state)[message.id]

@@ -13,10 +13,9 @@ from qserver.broker.queue import DEFAULTS
 def checkpoint(broker: Broker) -> None:
     """Record everything that is not a message or a dedup key."""
     recorder = broker.recorder
-    if broker.reserve:
-        recorder.sequence(broker.reserved_id, broker.reserved_lease)
-    else:
-        recorder.sequence(broker.last_id, broker.last_lease)
+    recorder.sequence(
+        max(broker.last_id, broker.reserved_id), max(broker.last_lease, broker.reserved_lease)
+    )
     for session in broker.sessions.values():
         recorder.session(session.name, session.grace_s)
     for queue in broker.queues.values():

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable
+from heapq import heappop, heapreplace
 
 from qserver.broker.broker import Broker
 from qserver.broker.message import LEASED, Message
@@ -89,7 +90,8 @@ def wait(
 
     It is told by `client.delivered`, within `serve` or a tick.
     """
-    waiter = Waiter(client, names, count, lease_s)
+    broker.last_waiter += 1
+    waiter = Waiter(broker.last_waiter, client, names, count, lease_s)
     for name in names:
         broker.waiters.setdefault(name, deque()).append(waiter)
     broker.wheel.schedule(waiter, now + wait_s)
@@ -116,24 +118,29 @@ def serve(broker: Broker, now: float) -> None:
     To be called when a turn's requests are done. Then a GET that waits for many messages gets all
     that came in the turn, and each message wakes one waiter, never a crowd.
     """
-    while broker.hungry:
-        name, _ = broker.hungry.popitem()
-        queue = broker.queues.get(name)
-        while (
-            queue is not None
-            and queue.ready.count
-            and not queue.paused
-            and (line := broker.waiters.get(name))
-        ):
-            _serve_one(broker, now, line[0])
+    if not broker.hungry:
+        return
+    lines = [(0, name) for name in sorted(broker.hungry)]  # too low a number is corrected below
+    broker.hungry = {}
+    while lines:
+        number, name = lines[0]
+        waiter = _next_to_serve(broker, name)
+        if waiter is None:
+            heappop(lines)
+        elif waiter.number > number:
+            heapreplace(lines, (waiter.number, name))
+        else:
+            stop_waiting(broker, waiter)
+            messages = get(broker, now, waiter.client, waiter.queues, waiter.count, waiter.lease_s)
+            waiter.client.delivered(messages)
 
 
-def _serve_one(broker: Broker, now: float, waiter: Waiter) -> None:
-    stop_waiting(broker, waiter)
-    hungry, broker.hungry = broker.hungry, {}
-    messages = get(broker, now, waiter.client, waiter.queues, waiter.count, waiter.lease_s)
-    broker.hungry = hungry
-    waiter.client.delivered(messages)
+def _next_to_serve(broker: Broker, name: str) -> Waiter | None:
+    """Who waits longest for that queue, if there is something to be had in it."""
+    queue = broker.queues.get(name)
+    if queue is None or queue.paused or not queue.ready.count or name not in broker.waiters:
+        return None
+    return broker.waiters[name][0]
 
 
 # --- sessions ---------------------------------------------------------------------------------

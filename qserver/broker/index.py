@@ -8,6 +8,7 @@ one further block, in turn. So a PUT pays for about one look at an old id, and n
 removed: a look at one of a million messages is a cache miss.
 """
 
+import sys
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -54,27 +55,41 @@ class Index:
         """Add an id above all the others."""
         self._tail.append(message_id)
         if len(self._tail) >= BLOCK:
-            self._ids += len(self._tail)
-            self._tail = array("q")
-            self._blocks.append(self._tail)
-            self._sweep()
+            self._begin_tail()
 
     def insert(self, message_id: int) -> None:
-        """Add an id anywhere."""
-        at = max(bisect_right(self._blocks, message_id, key=_first) - 1, 0)
+        """Add an id anywhere; nothing if it is still here from an earlier time."""
+        at = self._block_of(message_id)
         block = self._blocks[at]
-        block.insert(bisect_right(block, message_id), message_id)
-        if block is not self._tail:
-            self._ids += 1
-        if len(block) > 2 * BLOCK and block is not self._tail:
+        where = bisect_right(block, message_id)
+        if where and block[where - 1] == message_id:
+            return
+        block.insert(where, message_id)
+        if block is self._tail:
+            if len(block) >= BLOCK:
+                self._begin_tail()
+            return
+        self._ids += 1
+        if len(block) > 2 * BLOCK:
             self._blocks[at : at + 1] = [block[:BLOCK], block[BLOCK:]]
+            self._sweep()
 
     def after(self, message_id: int) -> Iterator[int]:
         """The ids above that one. Not to be changed meanwhile."""
-        at = max(bisect_right(self._blocks, message_id, key=_first) - 1, 0)
+        at = self._block_of(message_id)
         yield from self._blocks[at][bisect_right(self._blocks[at], message_id) :]
         for block in self._blocks[at + 1 :]:
             yield from block
+
+    def _block_of(self, message_id: int) -> int:
+        """Where the block is that has the id, or would have it."""
+        return max(bisect_right(self._blocks, message_id, key=_first) - 1, 0)
+
+    def _begin_tail(self) -> None:
+        self._ids += len(self._tail)
+        self._tail = array("q")
+        self._blocks.append(self._tail)
+        self._sweep()
 
     def _sweep(self) -> None:
         owner = self._owner
@@ -94,9 +109,10 @@ class Index:
         """Leave only what is alive in a block, and join it to the one before if both are small."""
         block = array("q", filter(owner.has, self._blocks[at]))
         self._ids -= len(self._blocks[at]) - len(block)
-        before = self._blocks[at - 1] if at else None
-        if before is not None and len(before) + len(block) <= BLOCK:
-            before.extend(block)
+        joins = at > 0 and len(self._blocks[at - 1]) + len(block) <= BLOCK
+        if joins:
+            self._blocks[at - 1].extend(block)
+        if joins or not block:
             del self._blocks[at]
         else:
             self._blocks[at] = block
@@ -104,4 +120,5 @@ class Index:
 
 
 def _first(block: "array[int]") -> int:
-    return block[0] if block else -1
+    """By what blocks are found: only the tail is ever empty, and what comes is above all."""
+    return block[0] if block else sys.maxsize

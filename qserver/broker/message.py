@@ -3,7 +3,7 @@
 Millions of these are alive at once, so they are msgspec structs outside the garbage collector's
 sight (`gc=False`): 136 bytes each, and a full collection does not walk them. The price is that
 nothing may leave a message in a cycle: whoever removes one from the broker clears `slot` and
-`session` (`Broker.forget` does).
+`session` (`Broker.remove` and `end_lease` do).
 
 What few messages have stands in `Details`, so that the many don't pay for it.
 """

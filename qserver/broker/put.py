@@ -29,13 +29,13 @@ def put(broker: Broker, now: float, name: str, body: bytes) -> int:
     Raises:
         RequestError: `full`.
     """
+    if broker.memory + len(body) + MESSAGE_OVERHEAD > broker.memory_bytes_max:
+        _refuse(broker)
     queue = broker.queues.get(name)
     if queue is None:
         queue = broker.open_queue(name)
     if queue.settings is not DEFAULTS:
         return put_with(broker, now, name, body, Options())[0]
-    if broker.memory + len(body) + MESSAGE_OVERHEAD > broker.limits.memory_bytes_max:
-        _refuse_memory(broker)
     recorder = broker.recorder
     message = Message(
         broker.new_id(), queue, body, broker.put_at(now), PRIORITY_DEFAULT, recorder.segment
@@ -60,13 +60,17 @@ def put_with(
     Raises:
         RequestError: `full`.
     """
-    queue = broker.open_queue(name)
-    if options.dedup is not None and queue.dedup is not None:
+    queue = broker.queues.get(name)
+    if options.dedup is not None and queue is not None and queue.dedup is not None:
         first = queue.dedup.find(options.dedup, now)
         if first is not None:
             broker.counters.duplicates += 1
             return first, True
-    _check_room(broker, queue, len(body))
+    if broker.memory + len(body) + MESSAGE_OVERHEAD > broker.memory_bytes_max:
+        _refuse(broker)
+    if queue is None:
+        queue = broker.open_queue(name)
+    _check_room(queue, len(body))
     settings = queue.settings
     ttl = options.ttl or settings.ttl
     due = now + options.delay if options.delay else options.at and options.at - broker.offset
@@ -135,10 +139,8 @@ def expire_keys(broker: Broker, queue: Queue, now: float) -> None:
             broker.live[segment] -= 1
 
 
-def _check_room(broker: Broker, queue: Queue, size: int) -> None:
+def _check_room(queue: Queue, size: int) -> None:
     settings = queue.settings
-    if broker.memory + size + MESSAGE_OVERHEAD > broker.limits.memory_bytes_max:
-        _refuse_memory(broker)
     if settings.max_messages and len(queue) >= settings.max_messages:
         raise RequestError(
             "full",
@@ -153,7 +155,12 @@ def _check_room(broker: Broker, queue: Queue, size: int) -> None:
         )
 
 
-def _refuse_memory(broker: Broker) -> None:
+def _refuse(broker: Broker) -> None:
+    """Say which has no room, the disk or the memory."""
+    if broker.memory_bytes_max < broker.limits.memory_bytes_max:
+        raise RequestError(
+            "full", "the disk has no room for new messages; GET, ACK and the like go on"
+        )
     raise RequestError(
         "full",
         f"the messages take about {broker.memory} bytes of memory, "

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from qserver.broker.dedup import Dedup
@@ -35,9 +36,11 @@ class Settings:
         """The delay after the `times`-th failure; 0 for none."""
         if times <= 0:
             return 0.0
-        # A factor of 100 overflows a float after 154 times; no factor needs more than this many.
-        exponent = min(times - 1, 128)
-        return float(min(self.backoff * self.backoff_factor**exponent, self.backoff_max))
+        try:
+            grown = self.backoff * float(self.backoff_factor) ** (times - 1)
+        except OverflowError:
+            grown = inf if self.backoff else 0.0
+        return float(min(grown, self.backoff_max))
 
 
 DEFAULTS: Final = Settings()

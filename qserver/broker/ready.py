@@ -112,6 +112,11 @@ class Ready:
         if self._leftovers > LEFTOVERS_MIN and self._leftovers > self.count:
             self._sweep()
 
+    def forget(self) -> None:
+        """Let go of leftovers, which would keep their queue alive in a cycle."""
+        self._lanes.clear()
+        self._by_priority.clear()
+
     def _sweep(self) -> None:
         for lane in self._lanes:
             lane.fresh = deque(message for message in lane.fresh if message.state != GONE)

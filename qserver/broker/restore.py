@@ -7,11 +7,11 @@ clock is asked: what became due while the server was away is found by the first 
 
 from bisect import insort
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import fields, replace
+from typing import Any, Final
 
 from qserver.broker.admin import remove_queue, revive, withdraw_all
-from qserver.broker.broker import Broker
+from qserver.broker.broker import Broker, Counters
 from qserver.broker.dedup import Dedup
 from qserver.broker.expire import replace_ready
 from qserver.broker.message import (
@@ -23,9 +23,12 @@ from qserver.broker.message import (
     Details,
     Message,
 )
-from qserver.broker.queue import DEFAULTS, Queue
+from qserver.broker.queue import DEFAULTS, Queue, Settings
 from qserver.broker.session import Session
 from qserver.config import PRIORITY_DEFAULT
+from qserver.errors import NewerFormat
+
+_SETTINGS: Final = frozenset(field.name for field in fields(Settings))
 
 
 class Restorer:
@@ -54,7 +57,7 @@ class Restorer:
         message = Message(message_id, home, body, put_at, PRIORITY_DEFAULT, self.segment)
         broker.add(message)
         home.ready.put(message)
-        broker.last_id = message_id
+        broker.last_id = max(broker.last_id, message_id)
 
     def put_with(
         self,
@@ -83,7 +86,7 @@ class Restorer:
                 expires_at=expires - broker.offset if expires else 0.0,
             )
         broker.add(message)
-        broker.last_id = message_id
+        broker.last_id = max(broker.last_id, message_id)
         if dedup is not None:
             self._remember_key(home, dedup, message_id, dedup_until)
         if due:
@@ -181,8 +184,7 @@ class Restorer:
         if reason is not None:
             message.detail().reason = reason
         if place:
-            message.detail().place = place
-            broker.last_place = max(broker.last_place, place)
+            self._stand(message, place)
         if dead:
             broker.make_dead(message)
         elif due:
@@ -190,26 +192,25 @@ class Restorer:
         else:
             broker.make_ready(message)
 
-    def touch(self, messages: Iterable[Message], until: float) -> None:
-        """Leases were extended, those that end before then."""
-        deadline = until - self.broker.offset
-        for message in messages:
-            if deadline > message.deadline:
-                self.broker.wheel.schedule(message, deadline)
-
     def touch_ids(self, ids: Iterable[int], until: float) -> None:
-        """The same, by id."""
-        self.touch(self._known(ids), until)
+        """Leases run until then."""
+        deadline = until - self.broker.offset
+        for message in self._known(ids):
+            self.broker.wheel.schedule(message, deadline)
 
     def touch_session(self, name: str, until: float) -> None:
-        """The same, for all of a session."""
-        self.touch(self._session(name).leases.values(), until)
+        """All leases of a session were extended, those that end before then."""
+        deadline = until - self.broker.offset
+        for message in self._session(name).leases.values():
+            if deadline > message.deadline:
+                self.broker.wheel.schedule(message, deadline)
 
     def due(self, ids: Iterable[int]) -> None:
         """Delayed messages became ready."""
         for message in self._known(ids):
             assert message.state == DELAYED
             del message.queue.delayed[message.id]
+            self.broker.wheel.cancel(message)
             self.broker.make_ready(message)
 
     def gone(self, ids: Iterable[int]) -> None:
@@ -228,11 +229,19 @@ class Restorer:
             dying.detail().reason = reason
             self.broker.make_dead(dying)
 
-    def redrive(self, ids: Iterable[int], queue: str) -> None:
+    def redrive(self, ids: Iterable[int], queue: str, place: int) -> None:
         """Dead messages became ready, in that queue."""
         target = self._queue(queue)
-        for message in self._known(ids):
-            revive(self.broker, message, target)
+        for number, message_id in enumerate(ids):
+            for message in self._known((message_id,)):
+                if place:
+                    self._stand(message, place + number)
+                revive(self.broker, message, target)
+
+    def _stand(self, message: Message, place: int) -> None:
+        """Let a message stand there in the order."""
+        message.detail().place = place
+        self.broker.last_place = max(self.broker.last_place, place)
 
     def _known(self, ids: Iterable[int]) -> Iterator[Message]:
         """The messages that there are.
@@ -248,7 +257,17 @@ class Restorer:
     # --- queues, sessions, numbers ----------------------------------------------------------------
 
     def queue(self, name: str, settings: dict[str, Any], *, paused: bool) -> None:
-        """A queue was created or changed."""
+        """A queue was created or changed.
+
+        Raises:
+            NewerFormat: it has a setting that this version doesn't know.
+        """
+        unknown = settings.keys() - _SETTINGS
+        if unknown:
+            raise NewerFormat(
+                f"queue {name} has a setting that this version doesn't know "
+                f"({', '.join(sorted(unknown))}): a later version wrote it; start that one"
+            )
         queue = self._queue(name)
         queue.settings = replace(DEFAULTS, **settings) if settings else DEFAULTS
         queue.paused = paused
@@ -279,6 +298,7 @@ class Restorer:
     def finish(self, now: float) -> None:
         """All facts are told: what concerns only the past is forgotten, graces begin."""
         broker = self.broker
+        broker.counters = Counters()
         for session in list(broker.sessions.values()):
             if session.leases:
                 broker.wheel.schedule(session, now + session.grace_s)

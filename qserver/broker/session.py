@@ -45,15 +45,17 @@ class Waiter:
     """A GET with nothing to get yet.
 
     Attributes:
+        number: who waits longer has the lower one.
         deadline: monotonic second at which it gives up.
         lease_s: None takes each queue's setting.
     """
 
-    __slots__ = ("client", "count", "deadline", "lease_s", "queues", "slot")
+    __slots__ = ("client", "count", "deadline", "lease_s", "number", "queues", "slot")
 
     def __init__(
-        self, client: Client, queues: list[str], count: int, lease_s: float | None
+        self, number: int, client: Client, queues: list[str], count: int, lease_s: float | None
     ) -> None:
+        self.number = number
         self.client = client
         self.queues = queues
         self.count = count

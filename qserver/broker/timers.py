@@ -8,9 +8,10 @@ from qserver.broker.put import expire_keys
 from qserver.broker.queue import Queue
 from qserver.broker.session import Session, Waiter
 from qserver.broker.settle import lose
+from qserver.broker.wheel import Timed
 
 BUDGET = 1000
-"""How much one tick does before it lets others have their turn: about 3 ms of work."""
+"""How many things one tick does before it lets others have their turn: about 3 ms of work."""
 
 SWEEP_S = 1.0
 """Dedup keys of a queue are forgotten this often at most."""
@@ -22,15 +23,18 @@ CLOCK_JUMP_S = 0.5
 def tick(broker: Broker, now: float, budget: int = BUDGET) -> bool:
     """Do what is due, up to `budget` things; answers whether more is due now."""
     fired, more = broker.wheel.advance(now, budget)
+    fired.sort(key=_order)
     due: list[int] = []
     for item in fired:
         if isinstance(item, Message):
             _message_fired(broker, now, item, due)
+            budget -= 1
+        elif isinstance(item, Session):
+            budget -= _end_session(broker, now, item, budget)
+            more |= item.slot is not None
         elif isinstance(item, Waiter):
             stop_waiting(broker, item)
             item.client.delivered([])
-        elif isinstance(item, Session):
-            more |= _end_session(broker, now, item, budget)
         else:
             assert isinstance(item, Queue)
             _sweep_keys(broker, now, item)
@@ -38,6 +42,19 @@ def tick(broker: Broker, now: float, budget: int = BUDGET) -> bool:
         broker.recorder.due(due)
     serve(broker, now)
     return more
+
+
+def _order(item: Timed) -> tuple[int, float, int | str]:
+    """What fires together does so in the order of ids and names, not of addresses in memory.
+
+    Messages first: a session that ends loses the leases that it has, and one that has run out by
+    itself must not be among them any more.
+    """
+    if isinstance(item, Message):
+        return 0, item.deadline, item.id
+    if isinstance(item, Session):
+        return 1, item.deadline, item.name
+    return 2, item.deadline, item.number if isinstance(item, Waiter) else 0
 
 
 def next_deadline(broker: Broker) -> float | None:
@@ -49,15 +66,26 @@ def clock_checked(broker: Broker, now: float, wall: float) -> float:
     """Compare the clocks; if the wall clock was set, move what follows it. Answers by how much.
 
     Delays and `at` follow the clock that people read. Leases, waits, ttls and graces don't care.
+    But the journal has the ends of leases by that clock, so they are told again by the new one:
+    else they would end early, or hours late, if the server was started again.
     """
     moved = wall - now - broker.offset
     if abs(moved) < CLOCK_JUMP_S:
         return 0.0
-    broker.offset += moved
+    broker.set_wall_clock(moved)
     for queue in broker.queues.values():
         for message in queue.delayed.values():
             _await_due(broker, message)
+        _tell_leases_again(broker, queue)
     return moved
+
+
+def _tell_leases_again(broker: Broker, queue: Queue) -> None:
+    by_deadline: dict[float, list[int]] = {}
+    for message in queue.leased.values():
+        by_deadline.setdefault(message.deadline, []).append(message.id)
+    for deadline, ids in by_deadline.items():
+        broker.recorder.touch(ids, broker.wall(deadline))
 
 
 def _await_due(broker: Broker, message: Message) -> None:
@@ -82,17 +110,20 @@ def _message_fired(broker: Broker, now: float, message: Message, due: list[int])
         due.append(message.id)
 
 
-def _end_session(broker: Broker, now: float, session: Session, budget: int) -> bool:
-    """Give back what a vanished session holds, `budget` leases at a time."""
-    if session.connections:
-        return False
-    for message_id in sorted(session.leases)[:budget]:
+def _end_session(broker: Broker, now: float, session: Session, budget: int) -> int:
+    """Give back what a vanished session holds, up to `budget` leases; answers how many.
+
+    If there are more, it stays due.
+    """
+    assert not session.connections
+    ending = sorted(session.leases)[: max(budget, 0)]
+    for message_id in ending:
         lose(broker, now, session.leases[message_id])
     if session.leases:
-        broker.wheel.schedule(session, now)
-        return True
-    del broker.sessions[session.name]
-    return False
+        broker.wheel.schedule(session, session.deadline)
+    else:
+        del broker.sessions[session.name]
+    return len(ending)
 
 
 def _sweep_keys(broker: Broker, now: float, queue: Queue) -> None:

@@ -83,7 +83,7 @@ def stats(broker: Broker) -> dict[str, int]:
     figures = {"queues": len(broker.queues), "messages": len(broker.messages)}
     for state, name in enumerate(STATES):
         figures[name] = sum(queue.count(state) for queue in broker.queues.values())
-    figures["waiting"] = sum(map(len, broker.waiters.values()))
+    figures["waiting"] = len({w.number for line in broker.waiters.values() for w in line})
     figures["sessions"] = len(broker.sessions)
     figures["message_memory_bytes"] = broker.memory
     for name in counters.__slots__:

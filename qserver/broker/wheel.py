@@ -1,10 +1,11 @@
 """One timer wheel for everything that waits: leases, delays, ttls, waits, graces.
 
-Seven levels of 64 slots. A slot of level 0 is one tick wide (1/64 s), one of level 1 is 64 ticks
-wide, and so on: 2,000 years in all, so a lease of a second and a delay of a year cost the same.
+Eight levels of 64 slots. A slot of level 0 is one tick wide (1/64 s), one of level 1 is 64 ticks
+wide, and so on: 100,000 years in all, more than `at` can ask for, so a lease of a second and a
+delay of a year cost the same.
 An item goes to the level of the highest bit in which its tick differs from the present one; when
 the wheel comes to a slot above level 0, its items are dealt to the levels below. So an item is
-moved six times at most, whatever it waits for. (Varghese and Lauck 1987, scheme 6; the choice of
+moved seven times at most, whatever it waits for. (Varghese and Lauck 1987, scheme 6; the choice of
 level by the differing bit is that of Linux's and tokio's wheels.)
 
 Cancelling is exact and O(1): an item knows the set that holds it. Extending is lazy: a later
@@ -18,7 +19,7 @@ import math
 from typing import Final, Protocol
 
 TICKS_PER_S: Final = 64
-LEVELS: Final = 7
+LEVELS: Final = 8
 BITS: Final = 6
 SLOTS: Final = 1 << BITS
 MASK: Final = SLOTS - 1

@@ -28,14 +28,19 @@ from qserver.wire.words import (
 _JSON_STARTS: Final = frozenset(b'{["-0123456789')
 """Where a JSON value begins so that no option can: `true`, `false`, `null` look like names."""
 
+_JSON_BLANKS: Final = b" \t\r"
+"""What may stand around a JSON value in a line, and is no part of it."""
+
 
 def put(client: Client, rest: bytes, now: float) -> bytes:
     """PUT <queue> [option=value…] <json>."""
     word, _, body = rest.partition(b" ")
-    client.wrote = True
     if body and body[0] in _JSON_STARTS and word and b"\t" not in word:
+        body = body.rstrip(_JSON_BLANKS)
         check_json(body)
-        return b"OK %d\n" % putting.put(client.broker, now, client.grammar.queue_name(word), body)
+        message_id = putting.put(client.broker, now, client.grammar.queue_name(word), body)
+        client.wrote = True  # a refusal changes nothing: it does not wait for a disk that is full
+        return b"OK %d\n" % message_id
     return _put_with(client, rest, now)
 
 
@@ -44,7 +49,8 @@ def _put_with(client: Client, rest: bytes, now: float) -> bytes:
     if not word:
         raise RequestError("bad-request", "a queue is missing: PUT <queue> [name=value…] <json>")
     name = client.grammar.queue_name(word)
-    values, body = read_options(rest, client.grammar.put)
+    values, left = read_options(rest, client.grammar.put)
+    body = left.strip(_JSON_BLANKS)
     if not body:
         raise RequestError("bad-request", "the JSON is missing: PUT <queue> [name=value…] <json>")
     refuse_option(body)
@@ -56,6 +62,7 @@ def _put_with(client: Client, rest: bytes, now: float) -> bytes:
     for option, value in values.items():
         setattr(options, option.decode(), value)
     message_id, is_duplicate = putting.put_with(client.broker, now, name, body, options)
+    client.wrote = True
     return b"OK %d duplicate\n" % message_id if is_duplicate else b"OK %d\n" % message_id
 
 

@@ -5,6 +5,10 @@ the rule of the sync policy. One batch is under way at a time; what is asked mea
 the next one, so the slower the disk, the larger the batches. Replies are given out in the order in
 which they were held.
 
+When the disk is full, the journal keeps the batch, the replies stay held, and it is tried again and
+again until there is room. Meanwhile others are answered what they only ask, and PUTs are refused
+before they change anything: the broker is told how much the disk can take with each batch.
+
 When the journal fails, what was held has an unknown end: each client is told so, and the server
 stops. Nothing is retried, since after a failed sync nobody knows what is on the disk.
 """
@@ -15,7 +19,8 @@ from typing import Protocol
 
 from qserver.broker.broker import Broker
 from qserver.broker.checkpoint import checkpoint
-from qserver.errors import StorageError
+from qserver.config import ROOM_RETRY_S
+from qserver.errors import StorageError, StorageFull
 from qserver.ports import Journal
 from qserver.storage.recorder import JournalRecorder
 
@@ -58,6 +63,9 @@ class Committer:
         self._under_way: list[tuple[Recipient, bytes]] = []
         self._is_busy = False
         self._has_failed = False
+        self._is_draining = False
+        self._lack: StorageFull | None = None
+        self._room_timer: asyncio.TimerHandle | None = None
         self._reservations = 0
         self._sync_timer: asyncio.TimerHandle | None = None
         self._oldest_segment = 0
@@ -79,29 +87,86 @@ class Committer:
                 return
             self._under_way = self._take_held()
             self._is_dropping = False
-            try:
-                waited = self._journal.commit(sync=self._must_sync(), waiting=len(self._under_way))
-            except StorageError as error:
-                self._fail(error)
-                return
-            if self._recorder.begin_batch():
-                checkpoint(self._broker)
-            if waited is not None:
-                self._is_busy = True
-                asyncio.ensure_future(waited).add_done_callback(self._commit_done)
-                return
-            self._stored()
+            self._hand_over(sync=self._must_sync())
+
+    def look_for_room(self) -> None:
+        """Find out what the disk can take; to be called about once a second."""
+        waited = None if self._has_failed else self._journal.look_for_room()
+        if waited is None:
+            self._looked_for_room()
+        else:
+            asyncio.ensure_future(waited).add_done_callback(self._looked_for_room)
 
     async def drain(self) -> None:
-        """Wait until everything recorded is stored and synced, and every reply is given out."""
-        self.commit()
+        """Wait until everything recorded is stored and synced, and every reply is given out.
+
+        Raises:
+            StorageFull: there is no room for it, and it was given up.
+        """
+        self._is_draining = True
+        if self._room_timer is not None:
+            self._room_timer.cancel()
+            self._try_again()
+        else:
+            self.commit()
         while self._is_busy:
             self._idle = asyncio.Event()
             await self._idle.wait()
+        if self._lack is not None:
+            raise self._lack
         if not self._has_failed:
             waited = self._journal.sync()
             if waited is not None:
                 await waited
+
+    def _hand_over(self, *, sync: bool) -> None:
+        """Let the journal store what was recorded, or what it kept."""
+        waited: Awaitable[None] | None = None
+        lack: StorageFull | None = None
+        try:
+            waited = self._journal.commit(sync=sync, waiting=len(self._under_way))
+        except StorageFull as error:
+            lack = error
+        except StorageError as error:
+            self._fail(error)
+            return
+        if self._recorder.begin_batch():
+            checkpoint(self._broker)
+        self._tell_of_room()
+        if lack is not None:
+            self._wait_for_room(lack)
+        elif waited is not None:
+            self._is_busy = True
+            asyncio.ensure_future(waited).add_done_callback(self._commit_done)
+        else:
+            self._stored()
+
+    def _wait_for_room(self, lack: StorageFull) -> None:
+        if self._is_draining:
+            self._lack = lack
+            self._has_failed = True
+            return
+        self._is_busy = True
+        loop = asyncio.get_running_loop()
+        self._room_timer = loop.call_later(ROOM_RETRY_S, self._try_again)
+
+    def _try_again(self) -> None:
+        self._room_timer = None
+        self._is_busy = False
+        self._hand_over(sync=False)  # what was asked for at first still holds
+        self.commit()
+
+    def _looked_for_room(self, _: object = None) -> None:
+        # With records pending, what they take of the room is not known yet: their commit tells.
+        if not self._journal.pending:
+            self._tell_of_room()
+
+    def _tell_of_room(self) -> None:
+        """Let the broker take no more than the disk can: each batch is told anew."""
+        broker = self._broker
+        room = self._journal.room
+        disk_allows = broker.memory + room if room else 0
+        broker.memory_bytes_max = min(broker.limits.memory_bytes_max, disk_allows)
 
     def _must_sync(self) -> bool:
         """Whether this batch must survive a power cut before it is answered.
@@ -123,9 +188,12 @@ class Committer:
         self._is_busy = False
         error = done.exception()
         if error is not None:
-            if not isinstance(error, StorageError):
+            if isinstance(error, StorageFull):
+                self._wait_for_room(error)
+            elif isinstance(error, StorageError):
+                self._fail(error)
+            else:
                 raise error
-            self._fail(error)
         else:
             self._stored()
             self.commit()

@@ -21,7 +21,7 @@ from qserver.broker.get import serve
 from qserver.broker.restore import Restorer
 from qserver.config import CLOCK_CHECK_S, RESERVED_NUMBERS, STOP_S_MAX, Config
 from qserver.dispatch.grammar import Grammar
-from qserver.errors import StorageError
+from qserver.errors import StorageError, StorageFull
 from qserver.ports import Journal, Progress
 from qserver.server.commit import Committer
 from qserver.server.connection import Connection
@@ -78,6 +78,7 @@ class Server:
         self._timer_at = 0.0
         self._clock_timer: asyncio.TimerHandle | None = None
         self._is_ending = False
+        self._has_room = True
         self._stopped = asyncio.Event()
         self._nobody_left = asyncio.Event()
         self._started_at = time.monotonic()
@@ -133,9 +134,17 @@ class Server:
                 timer.cancel()
         if self.failure is None:
             record_stop(self.broker)
-            await self._committer.drain()
+            await self._drain()
         if self.failure is None:
             self._journal.close()
+
+    async def _drain(self) -> None:
+        try:
+            await self._committer.drain()
+        except StorageFull as error:
+            log.warning(
+                "the disk is full: what was asked and not answered is not stored", error=str(error)
+            )
 
     @property
     def is_stopping(self) -> bool:
@@ -241,6 +250,7 @@ class Server:
         self.end_turn_soon()
 
     def _check_clock(self) -> None:
+        self._check_room()
         now = time.monotonic()
         moved = timers.clock_checked(self.broker, now, time.time())
         if moved:
@@ -251,6 +261,17 @@ class Server:
             self.end_turn_soon()
         loop = asyncio.get_running_loop()
         self._clock_timer = loop.call_later(CLOCK_CHECK_S, self._check_clock)
+
+    def _check_room(self) -> None:
+        self._committer.look_for_room()
+        had_room, self._has_room = self._has_room, bool(self._journal.room)
+        if had_room and not self._has_room:
+            log.warning(
+                "the disk is full: PUTs are refused until there is room, all else goes on",
+                data=str(self.config.data),
+            )
+        elif self._has_room and not had_room:
+            log.info("the disk has room again: PUTs are taken", data=str(self.config.data))
 
     # --- what HELLO and STATS say -----------------------------------------------------------------
 

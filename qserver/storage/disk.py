@@ -5,11 +5,21 @@ can put a disk in its place that forgets what was not synced, fills up, or tears
 Every call raises `OSError` as the operating system does.
 """
 
+import errno
 import fcntl
 import os
+import resource
 import time
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
+
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Errors that go away when room is made. A limit on a file's length (EFBIG) does not."""
+
+SPACE_UNKNOWN: Final = 1 << 62
+"""The room on a file system that doesn't tell."""
+
+_ZEROS: Final = bytes(1 << 16)
 
 
 class Disk(Protocol):
@@ -55,6 +65,14 @@ class Disk(Protocol):
         """Cut the file to a length."""
         ...
 
+    def allocate(self, file: int, length: int) -> None:
+        """Give the file at least that length, of room that nobody else can take."""
+        ...
+
+    def space(self, path: Path) -> tuple[int, int]:
+        """Bytes that can still be written where the path is, and the size of that disk."""
+        ...
+
     def sync(self, file: int, /) -> None:
         """Make the content and the length of a file survive a power cut."""
         ...
@@ -85,6 +103,28 @@ class RealDisk:
     sync = staticmethod(os.fdatasync)
     truncate = staticmethod(os.ftruncate)
     close = staticmethod(os.close)
+
+    def allocate(self, file: int, length: int) -> None:
+        """Where the file system can't set blocks aside, zeros are written."""
+        try:
+            os.posix_fallocate(file, 0, length)
+        except (AttributeError, OSError) as error:
+            if getattr(error, "errno", errno.EINVAL) not in (errno.EINVAL, errno.EOPNOTSUPP):
+                raise
+            for offset in range(0, length, len(_ZEROS)):
+                os.pwrite(file, _ZEROS[: length - offset], offset)
+
+    def space(self, path: Path) -> tuple[int, int]:
+        """Root may use what is kept for it; a limit on files' length counts as a disk so large."""
+        figures = os.statvfs(path)
+        if not figures.f_blocks:
+            return SPACE_UNKNOWN, SPACE_UNKNOWN
+        free = figures.f_bfree if os.geteuid() == 0 else figures.f_bavail
+        size = figures.f_blocks * figures.f_frsize
+        limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+        return free * figures.f_frsize, size if limit == resource.RLIM_INFINITY else min(
+            size, limit
+        )
 
     def make_directory(self, path: Path) -> None:
         """Each new level is made durable in the level above it."""

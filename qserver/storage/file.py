@@ -9,8 +9,11 @@ is done where it stands, since writing to the system's memory is quicker than a 
                                                            its file is made by the next commit:
                                                            sync the old, create, sync the name
 
-A batch that was given up, the disk being full, leaves its position unused: by then the next batch
-has been told its own, and its segment.
+When the disk is full, even of the reserve that `room.py` keeps, the batch is kept as it is, with
+its position and its segment, and the next commit stores that and nothing else: by then the records
+behind it have been told their own. While there is no room everything is done in the thread, since
+making room takes its time; and a new segment is begun once, so that the old one can be dropped
+when its messages have come to their end, which makes room.
 
 Dropping: `drop_before` only notes the segment. The next commit's seal says that older ones are not
 needed, is synced, and then they are unlinked, oldest first. So it costs the loop nothing, nothing
@@ -28,10 +31,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from qserver.errors import Locked, StorageFailed
+import msgspec
+
+from qserver.errors import Locked, StorageFailed, StorageFull
 from qserver.ports import Progress
 from qserver.storage import recovery
 from qserver.storage.disk import Disk, RealDisk
+from qserver.storage.room import Room
 from qserver.storage.seal import SEAL_BYTES_MAX
 from qserver.storage.segment import Batch, End
 
@@ -91,21 +97,24 @@ class FileJournal:
         self._lock = lock
         self._segment_bytes_max = segment_bytes_max
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
-        self._end = End(disk, directory, recovery.Found())
+        self._room = Room(disk, directory, segment_bytes_max)
+        self._end = End(disk, directory, recovery.Found(), self._room)
         self._end.refusal = f"{directory}: the journal has not been replayed"
 
         self._records: list[bytes] = []
         self._append = self._records.append
+        self._kept: Batch | None = None
         self._position = 1
         self._segment = 1
         self._oldest_needed = 1
         self._committing = False
         self._syncs_under_way = 0
         self._quick_syncs = 0
+        self._is_rolled_early = False
 
     @property
     def position(self) -> int:
-        """See `Journal`. A batch that was given up leaves its position unused."""
+        """See `Journal`."""
         return self._position
 
     @property
@@ -121,7 +130,12 @@ class FileJournal:
     @property
     def pending(self) -> bool:
         """See `Journal`."""
-        return bool(self._records)
+        return bool(self._records) or self._kept is not None
+
+    @property
+    def room(self) -> int:
+        """See `Journal`."""
+        return self._room.left
 
     def replay(self, progress: Progress | None = None) -> Generator[tuple[int, bytes], None, None]:
         """See `Journal`; what is damage and what is a torn end, see `recovery.py`.
@@ -133,14 +147,15 @@ class FileJournal:
         """
         found = yield from recovery.read_back(self._disk, self._directory, progress)
         try:
-            self._end = end = End(self._disk, self._directory, found)
+            self._end = end = End(self._disk, self._directory, found, self._room)
         except OSError as error:
             raise StorageFailed(f"{self._directory}: can't write: {error}") from error
         self.torn = found.torn
         self._oldest_needed = found.chain.oldest
-        # The newest segment may have been begun for a batch that was then given up.
+        self._room.open()
+        # The newest segment may have been begun for a batch that never came.
         self._position = max(found.chain.position + 1, end.segment)
-        goes_on = end.segment and self._has_room(end.size)
+        goes_on = end.segment and not self._is_long(end.size)
         self._segment = end.segment if goes_on else self._position
         self._note_owner()
 
@@ -149,29 +164,39 @@ class FileJournal:
         assert not self._committing, "a commit while another is under way"
         end = self._end
         end.check_usable()
-        records = self._records
         drops = self._oldest_needed > end.oldest > 0
-        if not records and not drops:
-            return self.sync() if sync else None
-        segment, position = self._segment, self._position
-        rolls = segment != end.segment
+        batch = self._kept
+        if batch is None:
+            if not self._records and not drops:
+                return self.sync() if sync else None
+            batch = self._gather(sync=sync)
+        elif sync and not batch.sync:
+            batch = msgspec.structs.replace(batch, sync=True)
+        self._committing = True
+        may_wait = not sync or self._may_wait_here(waiting)
+        if batch.segment == end.segment and not drops and self._room.left and may_wait:
+            self._store(batch)
+            return None
+        return self._in_thread(self._store, batch)
+
+    def _gather(self, *, sync: bool) -> Batch:
+        """Make a batch of what was appended, and decide where the next one will be."""
+        records = self._records
         batch = Batch(
-            segment=segment,
-            position=position,
+            segment=self._segment,
+            position=self._position,
             records=b"".join(records),
             count=len(records),
             oldest=self._oldest_needed,
             sync=sync,
         )
         records.clear()
-        self._position = position + 1
-        if not self._has_room((0 if rolls else end.size) + len(batch.records) + SEAL_BYTES_MAX):
-            self._segment = position + 1
-        self._committing = True
-        if not rolls and not drops and (not sync or self._may_wait_here(waiting)):
-            self._store(batch)
-            return None
-        return self._in_thread(self._store, batch)
+        self._room.take(len(batch.records))
+        self._position += 1
+        size_before = self._end.size if batch.segment == self._end.segment else 0
+        if self._is_long(size_before + len(batch.records) + SEAL_BYTES_MAX):
+            self._segment = self._position
+        return batch
 
     def sync(self) -> Awaitable[None] | None:
         """See `Journal`."""
@@ -186,9 +211,15 @@ class FileJournal:
         assert segment <= self._segment, "dropping a segment that is still to come"
         self._oldest_needed = max(self._oldest_needed, segment)
 
+    def look_for_room(self) -> Awaitable[None] | None:
+        """See `Journal`."""
+        if self._room.left or self._end.refusal:
+            return None
+        return self._in_thread(self._room.look)
+
     def stats(self) -> dict[str, int | float | str]:
         """Sizes and ages; `storage_error` is empty while all is well."""
-        end, torn, since = self._end, self.torn, self._end.unsynced_since
+        end, torn, room, since = self._end, self.torn, self._room, self._end.unsynced_since
         age_s = 0.0 if since is None else self._disk.now() - since
         return {
             "segments": end.segments,
@@ -198,7 +229,9 @@ class FileJournal:
             "torn_bytes": torn.bytes if torn else 0,
             "torn_file": torn.file if torn else "",
             "torn_offset": torn.offset if torn else 0,
-            "storage_error": end.refusal,
+            "disk_room": "yes" if room.left else "no",
+            "reserve_bytes": room.reserve_bytes,
+            "storage_error": end.refusal or room.trouble,
         }
 
     def close(self) -> None:
@@ -213,8 +246,14 @@ class FileJournal:
             self._disk.close(self._lock)
             self._lock = -1
 
-    def _has_room(self, size: int) -> bool:
-        return size < self._segment_bytes_max
+    def _is_long(self, size: int) -> bool:
+        """Whether a segment of that size is not written on."""
+        if self._room.left:
+            self._is_rolled_early = False
+        elif size > self._room.whole_bytes and not self._is_rolled_early:
+            self._is_rolled_early = True
+            return True
+        return size >= self._segment_bytes_max
 
     def _may_wait_here(self, waiting: int) -> bool:
         # The system reports a failed sync to one of two that run at a time: the other one's "done"
@@ -234,8 +273,12 @@ class FileJournal:
     def _store(self, batch: Batch) -> None:
         try:
             self._end.store(batch)
+            self._kept = None
             if batch.sync:
                 self._note_sync()
+        except StorageFull:
+            self._kept = batch
+            raise
         finally:
             self._committing = False
 

@@ -12,6 +12,7 @@ from qserver.errors import Locked, StorageFailed
 from qserver.ports import Progress
 
 _SEGMENT_BYTES_MAX: Final = 64 << 20
+_ROOM: Final = 1 << 62
 
 
 class MemoryStore:
@@ -64,6 +65,14 @@ class MemoryJournal:
     def pending(self) -> bool:
         """See `Journal`."""
         return bool(self._records)
+
+    @property
+    def room(self) -> int:
+        """See `Journal`: what the memory holds is bounded elsewhere."""
+        return _ROOM
+
+    def look_for_room(self) -> None:
+        """See `Journal`; there always is."""
 
     def replay(self, progress: Progress | None = None) -> Generator[tuple[int, bytes], None, None]:
         """See `Journal`."""

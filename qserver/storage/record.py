@@ -151,9 +151,10 @@ class _Dead(_Record, tag="dead"):
 class _Redrive(_Record, tag="redrive"):
     ids: list[int]
     queue: str
+    place: int = 0
 
     def tell(self, restorer: Restorer) -> None:
-        restorer.redrive(self.ids, self.queue)
+        restorer.redrive(self.ids, self.queue, self.place)
 
 
 class _Queue(_Record, tag="queue"):

@@ -139,8 +139,9 @@ class JournalRecorder:
     def dead(self, message_id: int, reason: str) -> None:
         self.append(b'{"op":"dead","id":%d%b}\n' % (message_id, _fields(reason=reason)))
 
-    def redrive(self, ids: Sequence[int], queue: bytes) -> None:
-        self.append(b'{"op":"redrive","ids":[%b],"queue":"%b"}\n' % (_ids(ids), queue))
+    def redrive(self, ids: Sequence[int], queue: bytes, place: int) -> None:
+        rest = _fields(place=place or None)
+        self.append(b'{"op":"redrive","ids":[%b],"queue":"%b"%b}\n' % (_ids(ids), queue, rest))
 
     def queue(self, name: bytes, settings: dict[str, Any], *, paused: bool) -> None:
         rest = _fields(settings=settings or None, paused=paused or None)

@@ -45,10 +45,7 @@ from typing import Final
 from qserver.errors import Damaged, NewerFormat, StorageFailed
 from qserver.ports import Progress
 from qserver.storage import seal
-from qserver.storage.disk import Disk
-
-NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""Errors that go away when room is made."""
+from qserver.storage.disk import NO_ROOM, Disk
 
 _SEGMENT_NAME: Final = re.compile(r"journal-([0-9]{12}|[1-9][0-9]{12,17})\.jsonl")
 

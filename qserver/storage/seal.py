@@ -7,7 +7,7 @@ r"""The bytes of a segment: a header line, then batches, each closed by a seal l
     {"ack":1}
     {"seal":2,"records":1,"synced":164,"oldest":1,"prev":"ecc3ac7b","crc":"48e3356f"}
 
-    seal      position of the batch. Grows; a batch that was given up (disk full) leaves a gap.
+    seal      position of the batch. Grows; a batch that a repair gave up leaves a gap.
     records   how many lines it closes.
     synced    this many bytes of the segment were known to survive a power cut before the batch was
               written. What lies before that offset can't be torn; see `recovery.py`.

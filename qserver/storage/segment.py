@@ -2,8 +2,9 @@
 
 Failures, each decided on purpose:
 
-    no room                  the file is cut back to its last good batch, the batch is given up, and
-                             the next one may succeed.
+    no room                  the file is cut back to its last good batch, some of the reserve is
+                             given up, and the batch is written again; when nothing of the reserve
+                             is left, it can be stored later, before any other.
     a write fails otherwise  the same cut, so that nothing half-written is left, but no more writes.
     a sync fails             no more writes, ever: the system may have thrown the data away and
                              called it clean, and a second sync would answer "done".
@@ -17,8 +18,9 @@ import msgspec
 
 from qserver.errors import StorageFailed, StorageFull
 from qserver.storage import seal
-from qserver.storage.disk import Disk
-from qserver.storage.recovery import NO_ROOM, Found, segment_path, write_all
+from qserver.storage.disk import NO_ROOM, Disk
+from qserver.storage.recovery import Found, segment_path, write_all
+from qserver.storage.room import Room
 
 
 class Batch(msgspec.Struct, gc=False, frozen=True):
@@ -41,6 +43,19 @@ class Batch(msgspec.Struct, gc=False, frozen=True):
     sync: bool
 
 
+class _NoRoomError(Exception):
+    """A write of a batch or of a segment's header found no room, and nothing of it is left."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+def _raise_if_no_room(error: OSError) -> None:
+    if error.errno in NO_ROOM:
+        raise _NoRoomError(error) from error
+
+
 class End:
     """Writes batches behind the last one. Its calls may come from a thread, one at a time.
 
@@ -56,7 +71,7 @@ class End:
         last_sync_s: how long the last sync took.
     """
 
-    def __init__(self, disk: Disk, directory: Path, found: Found) -> None:
+    def __init__(self, disk: Disk, directory: Path, found: Found, room: Room) -> None:
         self.refusal = ""
         self.segment = 0
         self.size = 0
@@ -65,6 +80,7 @@ class End:
         self.last_sync_s = 0.0
         self._disk = disk
         self._directory = directory
+        self._room = room
         self._chain = found.chain
         self._sizes = found.sizes  # of every segment that exists; behind the times for the newest
         self._file = -1
@@ -94,14 +110,15 @@ class End:
         """Write one batch, with all that has to come before and after it.
 
         Raises:
-            StorageFull: nothing of it was written.
+            StorageFull: nothing of it was written. To be called with the same batch again, before
+                any other.
             StorageFailed: unknown; nothing more is written.
         """
         self.check_usable()
+        self._room.look_if_due()
         try:
-            if batch.segment != self.segment:
-                self._roll(batch.segment)
-            self._write(batch)
+            while not self._is_written(batch):
+                pass  # each time with less of a reserve
             drops = batch.oldest > self.oldest
             if batch.sync or drops:
                 self.sync()
@@ -142,6 +159,19 @@ class End:
             if self._file >= 0:
                 self._disk.close(self._file)
 
+    def _is_written(self, batch: Batch) -> bool:
+        """Whether there was room for the batch; if not, some more was made of the reserve."""
+        try:
+            if batch.segment != self.segment:
+                self._roll(batch.segment)
+            self._write(batch)
+        except _NoRoomError as lack:
+            if self._room.give(len(batch.records) + seal.SEAL_BYTES_MAX, lack.error):
+                return False
+            text = f"{self._directory}: no room for the batch, which waits: {lack.error.strerror}"
+            raise StorageFull(text) from lack.error
+        return True
+
     def _write(self, batch: Batch) -> None:
         chain, size = self._chain, self.size
         line, crc = seal.seal(
@@ -157,7 +187,7 @@ class End:
             write_all(self._disk, self._file, content, size)
         except OSError as error:
             self._disk.truncate(self._file, size)
-            self._raise_if_full(error)
+            _raise_if_no_room(error)
             raise
         chain.position, chain.crc = batch.position, crc
         self.size = size + len(content)
@@ -175,7 +205,7 @@ class End:
         try:
             file = self._create(segment_path(self._directory, segment), header)
         except OSError as error:
-            self._raise_if_full(error)
+            _raise_if_no_room(error)
             raise
         try:
             self._disk.sync(file)
@@ -200,17 +230,19 @@ class End:
         return file
 
     def _unlink_before(self, segment: int) -> None:
-        """Oldest first, and each for good, so that what a crash leaves is in one piece."""
+        """Oldest first, and each for good, so that what a crash leaves is in one piece.
+
+        Some file systems need room to remove a file; without it the next commit tries again.
+        """
         for older in [number for number in self._sizes if number < segment]:
-            self._disk.unlink(segment_path(self._directory, older))
+            try:
+                self._disk.unlink(segment_path(self._directory, older))
+            except OSError as error:
+                if error.errno in NO_ROOM:
+                    return
+                raise
             self._disk.sync_directory(self._directory)
             del self._sizes[older]
-
-    def _raise_if_full(self, error: OSError) -> None:
-        """Call it when nothing of the batch is left in the file."""
-        if error.errno in NO_ROOM:
-            text = f"{self._directory}: no room for the batch, which is given up: {error.strerror}"
-            raise StorageFull(text) from error
 
     def _broken(self, what: str, error: OSError) -> StorageFailed:
         """Refuse everything from now on."""

@@ -1,0 +1,116 @@
+"""The Python client of qserver, a durable work queue.
+
+    from qclient import Consumer, connect
+
+    async with connect("qserver://127.0.0.1:7711") as client:
+        await client.put("emails", {"to": "ada@example.com"})
+        async with Consumer(client, "emails", type=Email) as consumer:
+            async for message in consumer:
+                async with message:  # acked at the end; nacked on an exception
+                    await send(message.body)
+
+A map, in the order that a request passes through; nothing above `connection.py` does any I/O, so a
+synchronous client can stand on the same ground:
+
+    errors.py        every failure with a name, and whether to try again
+    words.py         the terminals of the grammar, both ways: names, text, times, receipts, bodies
+    replies.py       bytes in pieces to replies; a Request is a line and how to read its reply
+    message.py       messages as a client holds them
+    reports.py       what the verbs answer, as values
+    verbs.py         requests of a message's life: put, get, ack, nack, release, touch, peek
+    queues.py        requests that look after queues and the server
+
+    connection.py    one socket: requests out, replies back to whoever asked
+    backoff.py       how long to wait before connecting again
+    dialler.py       where the server is; connect and HELLO
+    link.py          a connection that comes back, and what becomes of requests under way
+    waiting.py       GETs that wait, each on a connection of its own
+    batches.py       many PUTs as few requests
+    settling.py      acks of one turn of the loop as one line
+    caretaker.py     the client's verbs that look at messages and look after queues
+    client.py        the client: one typed method per verb
+    opening.py       connect
+    producer.py      puts into one queue with the same options
+    consumer.py      an endless stream of messages, fetched ahead and kept leased
+
+    cli.py           the command line: its group and exit codes
+    __main__.py      `python -m qclient`
+    cli_context.py   a connection for one command; durations and times from words
+    cli_output.py    JSON lines for programs, tables for people
+    cli_put.py       put, from an argument or a stream
+    cli_get.py       get, ack, nack, release, touch
+    cli_look.py      list, queues, peek, stats, ping
+    cli_care.py      queue, pause, resume, purge, drop, redrive
+
+`DESIGN.md` beside this says why things are as they are.
+"""
+
+from qclient.backoff import Backoff
+from qclient.client import Client
+from qclient.consumer import Consumer
+from qclient.errors import (
+    BadBody,
+    BadJson,
+    BadName,
+    BadReceipt,
+    BadRequest,
+    BatchError,
+    Busy,
+    CannotConnect,
+    Closed,
+    ConnectionLost,
+    Error,
+    Full,
+    NoSession,
+    NotFound,
+    NotSpoken,
+    OverLimit,
+    ProtocolError,
+    ReplyError,
+    StorageFailed,
+    TimedOut,
+    TooLong,
+    UnknownVerb,
+)
+from qclient.message import Delivery, Message, Stored
+from qclient.opening import connect
+from qclient.producer import Producer
+from qclient.reports import Put, Queue, Server, Settings, Settled
+
+__all__ = [
+    "Backoff",
+    "BadBody",
+    "BadJson",
+    "BadName",
+    "BadReceipt",
+    "BadRequest",
+    "BatchError",
+    "Busy",
+    "CannotConnect",
+    "Client",
+    "Closed",
+    "ConnectionLost",
+    "Consumer",
+    "Delivery",
+    "Error",
+    "Full",
+    "Message",
+    "NoSession",
+    "NotFound",
+    "NotSpoken",
+    "OverLimit",
+    "Producer",
+    "ProtocolError",
+    "Put",
+    "Queue",
+    "ReplyError",
+    "Server",
+    "Settings",
+    "Settled",
+    "StorageFailed",
+    "Stored",
+    "TimedOut",
+    "TooLong",
+    "UnknownVerb",
+    "connect",
+]

@@ -1,0 +1,107 @@
+"""The command line: `qclient`. The commands are in `cli_*.py`; here is what they share.
+
+Every command connects, does one thing and ends with an exit code that a script can use. Data goes
+to stdout as JSON lines (tables for people, on a terminal), everything else to stderr.
+"""
+
+import os
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+import click
+
+from qclient import cli_care, cli_get, cli_look, cli_put
+from qclient.cli_context import Context, Refused
+from qclient.errors import BadName, BadReceipt, BadRequest, CannotConnect, ConnectionLost, Error
+from qclient.opening import DEFAULT_URL
+
+OK: Final = 0
+REFUSED: Final = 1
+USAGE: Final = 2
+UNREACHABLE: Final = 3
+INTERRUPTED: Final = 130
+
+
+def _version() -> str:
+    try:
+        return version("qserver")
+    except PackageNotFoundError:
+        return "unknown (not installed)"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "-u",
+    "--url",
+    default=DEFAULT_URL,
+    envvar="QCLIENT_URL",
+    show_default=True,
+    show_envvar=True,
+    help="Where the server is.",
+)
+@click.version_option(_version(), prog_name="qclient")
+@click.pass_context
+def cli(context: click.Context, url: str) -> None:
+    r"""Talk to a qserver: put messages, get them, settle them, look at queues.
+
+    \b
+    qclient put emails '{"to":"ada@example.com"}'
+    qclient put emails < emails.jsonl
+    qclient get emails --full | jq -r .receipt | qclient ack -
+    qclient list emails --state dead | jq .reason
+
+    \b
+    Exit codes:
+      0  done
+      1  the server said no, or there was nothing to get
+      2  wrong usage
+      3  cannot connect, or the connection was lost
+    """
+    context.obj = Context(url)
+
+
+for module in (cli_put, cli_get, cli_look, cli_care):
+    for command in module.COMMANDS:
+        cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line; ends the process with one of the exit codes above."""
+    try:
+        code = _run()
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except BrokenPipeError:
+        code = OK  # whoever read our output has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _run() -> int:
+    try:
+        cli.main(prog_name="qclient", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return INTERRUPTED
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except Refused as refused:
+        return _fail(str(refused), REFUSED)
+    except CannotConnect as error:
+        return _fail(f"{error}: is qserver running? start it with: qserver", UNREACHABLE)
+    except ConnectionLost as error:
+        return _fail(str(error), UNREACHABLE)
+    except (BadRequest, BadName, BadReceipt) as error:
+        return _fail(str(error), USAGE)
+    except Error as error:
+        return _fail(str(error), REFUSED)
+    return OK
+
+
+def _fail(text: str, code: int) -> int:
+    if text:
+        sys.stderr.write(f"qclient: {text}\n")
+    return code

@@ -1,0 +1,126 @@
+"""What commands print: JSON lines for programs, tables for people."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from qclient.message import Message, Stored
+from qclient.reports import Queue
+from qclient.words import number
+
+_FIGURES = frozenset(
+    [
+        "deliveries",
+        "failures",
+        "losses",
+        "priority",
+        "expires_in",
+        "due_in",
+        "kept_for",
+        "ttl_left",
+        "age",
+    ]
+)
+
+
+def for_people(as_json: bool) -> bool:  # noqa: FBT001
+    """Whether to print a table: on a terminal, unless JSON was asked for."""
+    return sys.stdout.isatty() and not as_json
+
+
+def lines(rows: Iterable[bytes]) -> None:
+    """Print lines of bytes as they are, at once."""
+    out = sys.stdout.buffer
+    out.write(b"".join(row + b"\n" for row in rows))
+    out.flush()
+
+
+def line(value: object) -> None:
+    """Print one value as a JSON line."""
+    lines([msgspec.json.encode(value)])
+
+
+def note(text: str) -> None:
+    """Say something to people, on stderr."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def message(each: Message[Any]) -> bytes:
+    """A leased message as JSON; the body's bytes as they were put."""
+    return msgspec.json.encode(
+        {
+            "receipt": each.receipt,
+            "id": each.id,
+            "queue": each.queue,
+            "deliveries": each.deliveries,
+            "failures": each.failures,
+            "losses": each.losses,
+            "priority": each.priority,
+            "key": each.key,
+            "trace": each.trace,
+            "body": msgspec.Raw(each.raw),
+        }
+    )
+
+
+def stored(each: Stored[Any]) -> bytes:
+    """A message of LIST or PEEK as JSON."""
+    info = {word: figure(word, value) for word, value in each.info.items()}
+    return msgspec.json.encode(
+        {
+            "id": each.id,
+            "state": each.state,
+            "queue": each.queue,
+            **info,
+            "body": msgspec.Raw(each.raw),
+        }
+    )
+
+
+def figure(word: str, value: str) -> int | float | str:
+    """A figure as a number; a key that looks like one stays text."""
+    return number(value) if word in _FIGURES else value
+
+
+def queue(each: Queue) -> bytes:
+    """A queue as JSON."""
+    shown = msgspec.structs.asdict(each)
+    del shown["info"]
+    return msgspec.json.encode(shown)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> None:
+    """A table on the terminal; columns named by `right` hold figures."""
+    from rich.box import SIMPLE_HEAD  # noqa: PLC0415  slow to import, seldom needed
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    shown = Table(box=SIMPLE_HEAD, pad_edge=False)
+    figures = set(right)
+    for at, column in enumerate(columns):
+        is_last = at == len(columns) - 1
+        shown.add_column(
+            column,
+            justify="right" if at in figures else "left",
+            overflow="ellipsis",
+            no_wrap=True,
+            ratio=1 if is_last and at not in figures else None,
+        )
+    for row in rows:
+        shown.add_row(*(Text(cell) for cell in row))
+    Console().print(shown)
+
+
+def seconds(value: float) -> str:
+    """A span for people: 4.2 s, 3 m 10 s, 2 h 5 m, 3 d 4 h."""
+    if value < 60:  # noqa: PLR2004
+        return f"{value:.1f} s"
+    whole = int(value)
+    for size, unit, less, smaller in ((86400, "d", 3600, "h"), (3600, "h", 60, "m")):
+        if whole >= size:
+            return f"{whole // size} {unit} {whole % size // less} {smaller}"
+    return f"{whole // 60} m {whole % 60} s"

@@ -1,0 +1,324 @@
+"""The asynchronous client: one typed method per verb.
+
+`opening.py` has `connect`; `caretaker.py` has the half of the verbs that looks after queues.
+Requests of any number of coroutines share one connection; GETs that wait have theirs.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import aclosing
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, TypeVar, overload
+
+from qclient import verbs
+from qclient.backoff import Backoff
+from qclient.batches import put_batches
+from qclient.caretaker import Caretaker
+from qclient.dialler import Dialler
+from qclient.errors import BatchError, Error, ReplyError, TooLong
+from qclient.link import Link
+from qclient.message import Delivery, Message, Settler, anything, decoder, reason_text
+from qclient.replies import Request
+from qclient.reports import Put, Server, Settled
+from qclient.settling import Settling
+from qclient.waiting import WaitingPool
+from qclient.words import Duration, body
+
+T = TypeVar("T")
+
+CLOSE_S = 5.0
+"""How long closing waits for settlements that nobody else waits for."""
+
+
+class Client(Caretaker):
+    """A connected client. Made by `connect`; used by any number of coroutines of one loop.
+
+    Attributes:
+        session: the name of its session, or None.
+        settling: settles messages; for consumers.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        waiting: WaitingPool,
+        dialler: Dialler,
+        *,
+        session: str | None,
+        dedup: bool,
+    ) -> None:
+        self.session = session
+        self._link = link
+        self._waiting = waiting
+        self._dialler = dialler
+        self.settling = Settling(link, dialler.server.count_max)
+        self._dedup = dedup
+        self._line_bytes_max = dialler.server.line_bytes_max + 1  # its LF is not counted
+        self._key_prefix = secrets.token_urlsafe(6).encode()
+        self._key_number = itertools.count(1).__next__
+
+    @property
+    def server(self) -> Server:
+        """What the server said when this client last connected: version, limits, sync policy."""
+        return self._dialler.server
+
+    @property
+    def backoff(self) -> Backoff:
+        """Delays between attempts."""
+        return self._link.backoff
+
+    async def run(self, request: Request[T]) -> T:
+        """The result of a request that `verbs` or `queues` made."""
+        return await self._link.run(request)
+
+    async def put(
+        self,
+        queue: str,
+        item: object,
+        /,
+        *,
+        delay: Duration | None = None,
+        at: datetime | None = None,
+        priority: int | None = None,
+        ttl: Duration | None = None,
+        dedup: str | None = None,
+        key: str | None = None,
+        trace: str | None = None,
+    ) -> Put:
+        """Store a message at the end of a queue.
+
+        Args:
+            queue: its name; it comes into being with its first message.
+            item: the body, anything that msgspec can write as JSON; `msgspec.Raw(b"…")` is sent
+                as it stands.
+            delay: not delivered before this has passed; seconds or timedelta.
+            at: not delivered before then; an aware datetime.
+            priority: 0 to 9, higher first; the server's default is 4.
+            ttl: dropped if not delivered by then.
+            dedup: a second message with this key stores nothing, within the queue's window.
+            key: kept and shown; `list` can filter by it.
+            trace: handed to the consumer as it is.
+
+        Raises:
+            Full: there is no room; nothing was stored.
+            ConnectionLost: no reply in time; with `maybe_done` it may be stored.
+        """
+        head = verbs.put_head(
+            queue, delay=delay, at=at, priority=priority, ttl=ttl, key=key, trace=trace
+        )
+        return await self.put_with(head, item, dedup)
+
+    async def put_with(self, head: bytes, item: object, dedup: str | None = None) -> Put:
+        """`put` with what `verbs.put_head` made, for those that put with the same options."""
+        if dedup is None and self._dedup:
+            key = b"%b%d" % (self._key_prefix, self._key_number())
+            request = verbs.put_once(head, item, key)
+        else:
+            request = verbs.put(head, item, dedup)
+        if len(request.line) > self._line_bytes_max:
+            raise TooLong(self.too_long(request.line) or "")
+        return await self._link.run(request)
+
+    def put_line(self, head: bytes, item: object) -> bytes:
+        """The line of a PUT, with a `dedup` key of its own where this client gives them."""
+        if self._dedup:
+            return b"%bdedup=%b%d %b\n" % (head, self._key_prefix, self._key_number(), body(item))
+        return b"%b%b\n" % (head, body(item))
+
+    def too_long(self, line: bytes) -> str | None:
+        """What is wrong with a line that is over the server's limit, or None.
+
+        Sent, it would close the connection under every other request.
+        """
+        if len(line) <= self._line_bytes_max:
+            return None
+        limit = self._line_bytes_max - 1
+        return f"a request of {len(line) - 1:,} bytes is over the server's limit of {limit:,}"
+
+    async def put_many(
+        self,
+        queue: str,
+        bodies: Iterable[object],
+        *,
+        delay: Duration | None = None,
+        at: datetime | None = None,
+        priority: int | None = None,
+        ttl: Duration | None = None,
+        key: str | None = None,
+        trace: str | None = None,
+    ) -> list[int]:
+        """Store many messages with the same options; returns their ids in order.
+
+        They go out a few hundred at a time, with a bounded number under way, and `bodies` is read
+        as they go. It is not all or nothing.
+
+        Raises:
+            BatchError: some were refused; its `outcomes` say which, the others are stored.
+            BadJson: a body can't be sent; a note on the error says how many were put before it.
+        """
+        head = verbs.put_head(
+            queue, delay=delay, at=at, priority=priority, ttl=ttl, key=key, trace=trace
+        )
+        failed: list[Error] = []
+        outcomes: list[int | ReplyError] = []
+        lines = self._put_lines(head, bodies, failed)
+        batches = put_batches(self._link, lines, is_repeatable=self._dedup)
+        async with aclosing(batches):
+            async for batch in batches:
+                outcomes += batch
+        refused = any(isinstance(outcome, ReplyError) for outcome in outcomes)
+        for error in failed:
+            error.add_note(f"{len(outcomes)} messages before it were sent")
+            raise error
+        if refused:
+            raise BatchError(outcomes)
+        return outcomes  # type: ignore[return-value]
+
+    def _put_lines(
+        self, head: bytes, bodies: Iterable[object], failed: list[Error]
+    ) -> Iterable[bytes]:
+        """A PUT line for each body, up to the first that can't be written."""
+        try:
+            for item in bodies:
+                line = self.put_line(head, item)
+                if len(line) > self._line_bytes_max:
+                    raise TooLong(self.too_long(line) or "")
+                yield line
+        except Error as error:
+            failed.append(error)
+
+    @overload
+    async def get(
+        self,
+        *queues: str,
+        count: int = 1,
+        wait: Duration = 0,
+        lease: Duration | None = None,
+    ) -> list[Message[Any]]: ...
+    @overload
+    async def get(
+        self,
+        *queues: str,
+        type: type[T],
+        count: int = 1,
+        wait: Duration = 0,
+        lease: Duration | None = None,
+    ) -> list[Message[T]]: ...
+    async def get(
+        self,
+        *queues: str,
+        type: Any = None,  # noqa: A002
+        count: int = 1,
+        wait: Duration = 0,
+        lease: Duration | None = None,
+    ) -> list[Message[Any]]:
+        """Lease up to `count` messages, of the first queue first.
+
+        Cancelled, it leaves nothing behind: what the server leased to it is released at once.
+        After a lost connection it is asked again for what is left of `wait`.
+
+        Args:
+            queues: one or more names.
+            type: what to decode bodies into: a Struct, a dataclass, dict …; anything by default.
+            count: never more; it may be fewer.
+            wait: how long to wait for the first, if there is none.
+            lease: how long they are held; each queue's setting by default.
+
+        Returns:
+            The messages; none when there were none in time.
+        """
+        return await self.lease(
+            self.settling, queues, wanted=type, count=count, wait=wait, lease=lease
+        )
+
+    async def lease(
+        self,
+        settler: Settler,
+        queues: Sequence[str],
+        *,
+        wanted: object,
+        count: int,
+        wait: Duration,
+        lease: Duration | None,
+    ) -> list[Message[Any]]:
+        """`get` for messages that another settler than the client settles: a consumer, say."""
+        decode = anything if wanted is None else decoder(wanted)
+        make = partial(_message, settler, decode)
+        seconds = wait.total_seconds() if isinstance(wait, timedelta) else wait
+        if not seconds:
+            return await self._link.run(verbs.get(queues, make, count=count, lease=lease))
+
+        def request(left: float) -> Request[list[Message[Any]]]:
+            return verbs.get(queues, make, count=count, wait=left, lease=lease)
+
+        request(seconds)  # what is wrong with it is said before a connection is taken
+        return await self._waiting.run(request, seconds)
+
+    async def ack(self, *receipts: str | Delivery[Any]) -> Settled:
+        """The work is done: these messages are gone. At most the server's `count_max` at once."""
+        return await self._link.run(verbs.ack(_receipts(receipts)))
+
+    async def nack(
+        self,
+        *receipts: str | Delivery[Any],
+        delay: Duration | None = None,
+        reason: str | BaseException | None = None,
+        dead: bool = False,
+    ) -> Settled:
+        """The work failed: delivered again after `delay` or the queue's backoff, or `dead`."""
+        said = reason_text(reason)
+        request = verbs.nack(_receipts(receipts), delay=delay, reason=said, dead=dead)
+        return await self._link.run(request)
+
+    async def release(self, *receipts: str | Delivery[Any]) -> Settled:
+        """Give them back untouched: ready at once, nothing counted."""
+        return await self._link.run(verbs.release(_receipts(receipts)))
+
+    async def touch(self, *receipts: str | Delivery[Any], lease: Duration | None = None) -> Settled:
+        """Their leases run for `lease` (default: the queue's setting) from now on."""
+        return await self._link.run(verbs.touch(_receipts(receipts), lease=lease))
+
+    async def touch_all(self, *, lease: Duration | None = None) -> Settled:
+        """The same for every lease of this client's session.
+
+        That includes leases whose GET's reply was lost with a connection: nobody works on those,
+        and they stay held for as long as this is called. `Consumer` names its receipts instead.
+
+        Raises:
+            NoSession: the client was connected without `session=`.
+        """
+        return await self._link.run(verbs.touch_all(lease=lease))
+
+    async def hello(self) -> Server:
+        """Ask the server again what it said on connecting: version, limits, leases held."""
+        return await self._link.run(self._dialler.greeting)
+
+    async def close(self) -> None:
+        """Wait for settlements under way, give back what waiting GETs were given, close.
+
+        Called at the end of `connect`'s block.
+        """
+        await self._waiting.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await self.settling.drain()
+        await self._link.close()
+
+
+def _message(
+    settler: Settler,
+    decode: Callable[[bytes], Any],
+    receipt: str,
+    queue: str,
+    raw: bytes,
+    **metadata: Any,
+) -> Message[Any]:
+    return Message(receipt, queue, raw, decode, _settler=settler, **metadata)
+
+
+def _receipts(given: Iterable[str | Delivery[Any]]) -> list[str]:
+    return [each if isinstance(each, str) else each.receipt for each in given]

@@ -1,0 +1,157 @@
+"""What the verbs answer, as values.
+
+    Settled     ACK, NACK, RELEASE, TOUCH
+    Queue       a line of LIST: how many messages of each state
+    Settings    QUEUE
+    Server      HELLO: who answers, and its limits
+
+Words that a newer server adds are kept in `info`.
+"""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from qclient.words import number
+
+R = TypeVar("R")
+
+
+class Put(msgspec.Struct, frozen=True):
+    """What a PUT answered.
+
+    Attributes:
+        id: the message's number.
+        is_duplicate: nothing was stored, since a message with this `dedup` key was put before;
+            `id` is that one's.
+    """
+
+    id: int
+    is_duplicate: bool = False
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """What became of some receipts.
+
+    Attributes:
+        count: how many leases were settled or extended.
+        not_leased: receipts whose lease had ended before. After a lost connection these can be
+            ones that the first attempt settled.
+    """
+
+    count: int
+    not_leased: tuple[str, ...] = ()
+
+
+class Queue(msgspec.Struct, frozen=True):
+    """A queue at a glance.
+
+    Attributes:
+        bytes: of the bodies of all its messages.
+        oldest_s: age of the oldest ready message in seconds, or None without one.
+        is_paused: GETs find nothing in it.
+        waiting: GETs that wait for it.
+        info: every word of the line by name, newer ones included.
+    """
+
+    name: str
+    ready: int
+    leased: int
+    delayed: int
+    dead: int
+    done: int
+    bytes: int
+    oldest_s: float | None
+    is_paused: bool
+    waiting: int
+    info: dict[str, str]
+
+
+def queue(name: str, info: dict[str, str]) -> Queue:
+    """A Queue from its line's words; what is missing is 0."""
+
+    def whole(word: str) -> int:
+        found = number(info.get(word, "0"))
+        return found if isinstance(found, int) else 0
+
+    oldest = number(info.get("oldest", ""))
+    return Queue(
+        name=name,
+        ready=whole("ready"),
+        leased=whole("leased"),
+        delayed=whole("delayed"),
+        dead=whole("dead"),
+        done=whole("done"),
+        bytes=whole("bytes"),
+        oldest_s=None if isinstance(oldest, str) else float(oldest),
+        is_paused=info.get("paused") == "yes",
+        waiting=whole("waiting"),
+        info=info,
+    )
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """The settings of a queue; durations in seconds, 0 for none.
+
+    Attributes:
+        info: every setting by name as the server wrote it, newer ones included.
+    """
+
+    lease: float = 30
+    max_failures: int = 10
+    max_losses: int = 10
+    backoff: float = 1
+    backoff_factor: float = 2
+    backoff_max: float = 300
+    requeue: str = "front"
+    dedup_window: float = 300
+    ttl: float = 0
+    expired: str = "drop"
+    retain: float = 0
+    max_messages: int = 0
+    max_bytes: int = 0
+    info: dict[str, str] = {}
+
+
+class Server(msgspec.Struct, frozen=True):
+    """What the server said to HELLO.
+
+    Attributes:
+        server: name and version.
+        protocol: version of the protocol.
+        sync: what an OK promises: `always`, `never` or an interval.
+        count_max: messages of one GET, receipts of one ACK.
+        line_bytes_max: bytes of one request.
+        wait_max_s: longest wait of a GET.
+        session: name of this client's session, or None.
+        grace_s: how long its leases outlive its last connection.
+        leases: how many leases it holds.
+        info: every word by name, newer ones included.
+    """
+
+    server: str = ""
+    protocol: int = 1
+    sync: str = ""
+    count_max: int = 1000
+    line_bytes_max: int = 1 << 20
+    wait_max_s: float = 3600
+    session: str | None = None
+    grace_s: float | None = None
+    leases: int = 0
+    info: dict[str, str] = {}
+
+
+def settings(info: dict[str, str]) -> Settings:
+    """Settings from the words of a reply."""
+    return _converted(Settings, info, {})
+
+
+def server(info: dict[str, str]) -> Server:
+    """A Server from the words of a reply."""
+    return _converted(Server, info, {"wait_max": "wait_max_s", "grace": "grace_s"})
+
+
+def _converted(kind: type[R], info: dict[str, str], renamed: dict[str, str]) -> R:
+    known: dict[str, Any] = {renamed.get(word, word): value for word, value in info.items()}
+    known["info"] = info
+    return msgspec.convert(known, kind, strict=False)
