@@ -207,8 +207,8 @@ class Message(Delivery[T]):
 
 
 def reason_text(reason: str | BaseException | None) -> str | None:
-    """A reason as the server keeps it: at most 4,096 bytes, cut between characters."""
-    if reason is None:
+    """A reason as the server keeps it: at most 4,096 bytes, cut between characters, or none."""
+    if reason is None or reason == "":
         return None
     if isinstance(reason, BaseException):
         said = str(reason)

@@ -331,6 +331,7 @@ def test_the_rest() -> None:
     ("reason", "text"),
     [
         (None, None),
+        ("", None),
         ("why", "why"),
         (ValueError("bad"), "ValueError: bad"),
         (KeyError(), "KeyError"),
