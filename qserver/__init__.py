@@ -16,6 +16,7 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
     server/server.py            one turn of the loop; start and stop
     server/connection.py        one client's socket
     server/commit.py            which replies wait for which batch of the journal
+    server/compactor.py         which segments are dropped, and when a little is moved
 
     dispatch/conversation.py    one client's lines, in order
     dispatch/client.py          what is known of a client
@@ -45,6 +46,7 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
     broker/admin.py             QUEUE PAUSE PURGE DROP REDRIVE
     broker/view.py              PEEK LIST STATS
     broker/checkpoint.py        what a new segment of the journal begins with
+    broker/compaction.py        what an old segment is needed for is told again
     broker/restore.py           facts become tables again
 
     storage/recorder.py         facts become lines of JSON

@@ -8,6 +8,7 @@ Journal    what keeps such lines durably. Drivers: `storage/file.py`, `storage/m
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 Progress = Callable[[int, int], None]
@@ -39,6 +40,11 @@ class Journal(Protocol):
         segment for the *next* batch), so between two such commits every appended record belongs to
         this segment.
         """
+        ...
+
+    @property
+    def size(self) -> int:
+        """Bytes that all segments take."""
         ...
 
     @property
@@ -147,6 +153,37 @@ class Recorded(Protocol):
     losses: int
 
 
+@dataclass(slots=True)
+class Snapshot:
+    """A message as it stands: what a record tells that needs none before it.
+
+    Times are wall-clock seconds, 0.0 for none.
+
+    Attributes:
+        state: its name on the wire.
+        until: when its lease ends, or its being kept as done.
+        due: when its delay is over.
+        place: where it stands in the order, 0 at its own place.
+    """
+
+    put_at: float
+    priority: int
+    state: str
+    lease: int = 0
+    until: float = 0.0
+    session: str | None = None
+    deliveries: int = 0
+    failures: int = 0
+    losses: int = 0
+    key: str | None = None
+    trace: str | None = None
+    dedup: str | None = None
+    reason: str | None = None
+    due: float = 0.0
+    expires: float = 0.0
+    place: int = 0
+
+
 class Recorder(Protocol):
     """Told every fact that changes what the broker holds, in order, when it has happened.
 
@@ -185,6 +222,14 @@ class Recorder(Protocol):
         dedup: str | None,
     ) -> None:
         """A message was stored, with all it has."""
+        ...
+
+    def message(self, queue: bytes, message_id: int, body: bytes, what: Snapshot) -> None:
+        """A message is told again as it stands; what was told of it before is not needed."""
+        ...
+
+    def dedup(self, queue: bytes, key: str, message_id: int, until: float) -> None:
+        """A dedup key is told again."""
         ...
 
     def lease(self, messages: Sequence[Recorded], until: float, session: str | None) -> None:
@@ -288,6 +333,14 @@ class Restorer(Protocol):
         dedup: str | None,
     ) -> None:
         """A message was stored, with all it has."""
+        ...
+
+    def message(self, queue: str, message_id: int, body: bytes, what: Snapshot) -> None:
+        """A message was told again as it stood; it replaces what was told of it before."""
+        ...
+
+    def dedup(self, queue: str, key: str, message_id: int, until: float) -> None:
+        """A dedup key was told again; it replaces what was told of it before."""
         ...
 
     def lease(self, ids: list[int], first: int, until: float, session: str | None) -> None:

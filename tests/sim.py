@@ -16,13 +16,12 @@ recorded is committed, and then the replies that were held for it are given out.
 
 from qserver.broker import timers
 from qserver.broker.broker import Broker
+from qserver.broker.checkpoint import checkpoint
 from qserver.broker.get import serve
 from qserver.broker.restore import Restorer
 from qserver.config import LINES_PER_TURN, Limits
 from qserver.dispatch.conversation import Conversation
 from qserver.dispatch.grammar import Grammar
-from qserver.errors import StorageError
-from qserver.server.commit import Committer
 from qserver.storage.memory import MemoryJournal, MemoryStore
 from qserver.storage.record import replay
 from qserver.storage.recorder import JournalRecorder
@@ -96,17 +95,13 @@ class Peer:
         reply = conversation.go_on(now, self.sim.lines_per_turn)
         if reply and (conversation.client.wrote or self._held):
             self._held += 1
-            self.sim.committer.hold(self, reply)
+            self.sim.held.append((self, reply))
         elif reply:
             self._out.append(reply)
         conversation.client.wrote = False
         if conversation.backlog and not conversation.is_waiting and not conversation.is_over:
             self.wake()
         self.is_closed = conversation.is_over and not self._held
-
-    def abandon(self) -> None:
-        """The journal has failed: a simulated one never does."""
-        raise AssertionError
 
     def release(self, reply: bytes) -> None:
         """What the reply tells of is stored."""
@@ -121,6 +116,7 @@ class Sim:
     Attributes:
         now: monotonic seconds.
         stores: whether each turn ends with a commit.
+        held: replies that wait for the commit.
         lines_per_turn: how many lines of one client are answered in a row.
     """
 
@@ -140,22 +136,18 @@ class Sim:
         self.stores = True
         self.lines_per_turn = LINES_PER_TURN
         self.awake: dict[Peer, None] = {}
+        self.held: list[tuple[Peer, bytes]] = []
         self.grammar = Grammar(self.limits)
         self._start(wall)
 
     def _start(self, wall: float) -> None:
         self.journal = MemoryJournal(self.store)
-        recorder = JournalRecorder(self.journal)
+        recorder = self._recorder = JournalRecorder(self.journal)
         self.broker = Broker(recorder, self.limits, now=self.now, wall=wall)
-        self.committer = Committer(self.journal, recorder, self.broker, None, self._failed)
         restorer = Restorer(self.broker)
         replay(self.journal, restorer)
         restorer.finish(self.now)
         recorder.begin_batch()
-
-    @staticmethod
-    def _failed(error: StorageError, unanswered: int) -> None:
-        raise error
 
     def figures(self) -> dict[str, int | float | str]:
         """What STATS says besides the broker's own figures."""
@@ -179,7 +171,13 @@ class Sim:
 
     def commit(self) -> None:
         """Store what was recorded, and give out the replies that were held for it."""
-        self.committer.commit()
+        if self.journal.pending:
+            self.journal.commit(sync=True)
+            if self._recorder.begin_batch():
+                checkpoint(self.broker)
+        held, self.held = self.held, []
+        for peer, reply in held:
+            peer.release(reply)
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass, from one deadline to the next."""
@@ -195,4 +193,5 @@ class Sim:
         """Forget everything that was not committed, and the clients, and start again."""
         self.journal.close()
         self.awake.clear()
+        self.held.clear()
         self._start(self.broker.wall(self.now))

@@ -26,9 +26,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-ENDLESS = 1 << 50
-"""The size of this disk."""
-
 Survives = Callable[[bytes, bytes], bytes]
 """From what the device surely holds of a file and what was written to it: what a crash leaves."""
 
@@ -81,6 +78,7 @@ class SimDisk:
         self.changes = 0
         self.write_bytes_max: int | None = None
         self._capacity: int | None = None
+        self.disk_bytes = 1 << 50
         self.sync_s = 0.0
         self.clock_s = 0.0
         self.before_sync: Callable[[], None] = lambda: None
@@ -237,7 +235,7 @@ class SimDisk:
 
     def space(self, path: Path) -> tuple[int, int]:
         self._fault("space")
-        return (ENDLESS, ENDLESS) if self.room is None else (self.room, ENDLESS)
+        return self.disk_bytes if self.room is None else self.room, self.disk_bytes
 
     def sync(self, file: int, /) -> None:
         self.before_sync()
@@ -261,8 +259,15 @@ class SimDisk:
         held.content, held.dropped = bytearray(held.durable), False
 
     def unlink(self, path: Path) -> None:
+        self._at(path)
         self._change("unlink", path)
         del self._directories[path.parent][path.name]
+
+    def rename(self, path: Path, to: Path) -> None:
+        file = self._at(path)
+        self._change("rename", path)
+        del self._directories[path.parent][path.name]
+        self._directories[to.parent][to.name] = file
 
     def close(self, file: int, /) -> None:
         del self._open[file]

@@ -191,13 +191,12 @@ class Broker:
         self.recorder.sequence(self.reserved_id, self.reserved_lease)
 
     def add(self, message: Message) -> None:
-        """Enter a new message into the tables; its state comes next."""
+        """Enter a new message into the tables; its place in its queue comes next."""
         queue = message.queue
         size = len(message.body)
         queue.bytes += size
         self.memory += size + MESSAGE_OVERHEAD
         self.messages[message.id] = message
-        queue.index.add(message.id)
         live = self.live
         live[message.segment] = live.get(message.segment, 0) + 1
 

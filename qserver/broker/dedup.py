@@ -6,9 +6,9 @@ from collections import deque
 class Dedup:
     """Keys with the time until which each holds, in monotonic seconds.
 
-    Keys expire in the order they came while the window stays the same; after it was shortened, an
-    older key can keep a newer one in memory a little longer, but `find` never answers with a key
-    whose time is over.
+    They stand in the order of their segments, and expire in the order they came while the window
+    stays the same; after it was shortened, an older key can keep a newer one in memory a little
+    longer, but `find` never answers with a key whose time is over.
     """
 
     __slots__ = ("_keys", "_order")
@@ -31,7 +31,7 @@ class Dedup:
         Returns:
             The segment of an entry that this replaces, if there was one.
         """
-        old = self._keys.get(key)
+        old = self._keys.pop(key, None)  # so that it goes to the end
         self._keys[key] = (message_id, until, segment)
         self._order.append((key, until))
         return None if old is None else old[2]
@@ -46,6 +46,26 @@ class Dedup:
                 del self._keys[key]
                 segments.append(entry[2])
         return segments
+
+    def move(self, segment: int, target: int, count: int) -> list[tuple[str, int, float]]:
+        """Let keys that stand in `segment`, the oldest one, stand in `target`: up to `count`.
+
+        Returns:
+            Key, id, and until when it holds, of each.
+        """
+        found: list[tuple[str, int, float]] = []
+        for key, (message_id, until, where) in self._keys.items():
+            if where != segment or len(found) >= count:
+                break
+            found.append((key, message_id, until))
+        for key, message_id, until in found:
+            del self._keys[key]
+            self._keys[key] = (message_id, until, target)
+        return found
+
+    def sort(self) -> None:
+        """Put keys that were added out of order into the order in which they expire."""
+        self._order = deque(sorted(self._order, key=lambda entry: entry[1]))
 
     def next_deadline(self) -> float | None:
         """When the first key expires."""

@@ -1,7 +1,6 @@
 """GET: messages leased, at once or when there are some; and the sessions leases belong to."""
 
 from collections import deque
-from collections.abc import Iterable
 from heapq import heappop, heapreplace
 
 from qserver.broker.broker import Broker
@@ -171,8 +170,3 @@ def leave(broker: Broker, now: float, client: Client) -> None:
         session.connections -= 1
         if not session.connections:
             broker.wheel.schedule(session, now + session.grace_s)
-
-
-def leases_of(session: Session) -> Iterable[Message]:
-    """What the session holds, in order of id."""
-    return [session.leases[message_id] for message_id in sorted(session.leases)]

@@ -41,6 +41,7 @@ def put(broker: Broker, now: float, name: str, body: bytes) -> int:
         broker.new_id(), queue, body, broker.put_at(now), PRIORITY_DEFAULT, recorder.segment
     )
     broker.add(message)
+    queue.index.add(message.id)
     queue.ready.put(message)
     recorder.put(queue.encoded, message)
     broker.counters.puts += 1
@@ -90,6 +91,7 @@ def put_with(
             expires_at=now + ttl if ttl else 0.0,
         )
     broker.add(message)
+    queue.index.add(message.id)
     dedup_until = 0.0
     if options.dedup is not None:
         dedup_until = now + settings.dedup_window

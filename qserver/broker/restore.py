@@ -3,18 +3,23 @@
 Each method is the counterpart of one of `ports.Recorder`; folding them in order gives the state
 at which the journal ends. Times come as wall-clock seconds, 0.0 for none. Nothing is recorded, no
 clock is asked: what became due while the server was away is found by the first ticks, as ever.
+
+While facts are told, a message is only its fields: where it stands in its queue, what timer it
+has, which tables it is in, all that follows from them and is made once, by `finish`. So most facts
+cost a look-up and a few assignments, however much they moved when they happened. And no fact leans
+on what a message was before, so one that is missing (a repair gave it up) makes the next no harder.
 """
 
+from array import array
 from bisect import insort
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
 from typing import Any, Final
 
-from qserver.broker.admin import remove_queue, revive, withdraw_all
-from qserver.broker.broker import Broker, Counters
+from qserver.broker.broker import Broker
 from qserver.broker.dedup import Dedup
-from qserver.broker.expire import replace_ready
 from qserver.broker.message import (
+    DEAD,
     DELAYED,
     DONE,
     LEASED,
@@ -27,6 +32,7 @@ from qserver.broker.queue import DEFAULTS, Queue, Settings
 from qserver.broker.session import Session
 from qserver.config import PRIORITY_DEFAULT
 from qserver.errors import NewerFormat
+from qserver.ports import Snapshot
 
 _SETTINGS: Final = frozenset(field.name for field in fields(Settings))
 
@@ -42,6 +48,8 @@ class Restorer:
         self.broker = broker
         self.segment = 0
         self._put_at = 0.0
+        self._ids: dict[str, array[int]] = {}
+        self._is_out_of_order = False
 
     # --- messages -----------------------------------------------------------------------------
 
@@ -55,9 +63,12 @@ class Restorer:
             put_at = self._put_at  # one object for all that were put at once
         self._put_at = put_at
         message = Message(message_id, home, body, put_at, PRIORITY_DEFAULT, self.segment)
+        if message_id > broker.last_id:
+            broker.last_id = message_id
+        else:  # told again, by compaction or behind numbers that were reserved
+            self._replace(message_id)
         broker.add(message)
-        home.ready.put(message)
-        broker.last_id = max(broker.last_id, message_id)
+        self._ids[queue].append(message_id)
 
     def put_with(
         self,
@@ -78,35 +89,58 @@ class Restorer:
         broker = self.broker
         home = self._queue(queue)
         message = Message(message_id, home, body, put_at, priority, self.segment)
-        if key or trace or dedup or expires:
+        if key or trace or dedup or expires or due:
             message.details = Details(
                 key=key,
                 trace=trace,
                 dedup=dedup,
                 expires_at=expires - broker.offset if expires else 0.0,
+                due_at=due,
             )
+        if due:
+            message.state = DELAYED
         broker.add(message)
+        self._ids[queue].append(message_id)
         broker.last_id = max(broker.last_id, message_id)
         if dedup is not None:
-            self._remember_key(home, dedup, message_id, dedup_until)
-        if due:
-            broker.make_delayed(message, due - broker.offset)
-            return
-        home.ready.put(message)
-        if expires:
-            broker.wheel.schedule(message, expires - broker.offset)
+            self.dedup(queue, dedup, message_id, dedup_until)
 
-    def _remember_key(self, queue: Queue, key: str, message_id: int, until: float) -> None:
+    def message(self, queue: str, message_id: int, body: bytes, what: Snapshot) -> None:
+        """A message was told again as it stood; it replaces what was told of it before."""
         broker = self.broker
-        deadline = until - broker.offset
-        if queue.dedup is None:
-            queue.dedup = Dedup()
-        broker.live[self.segment] += 1
-        replaced = queue.dedup.add(key, message_id, deadline, self.segment)
+        self._replace(message_id)
+        message = Message(
+            message_id,
+            self._queue(queue),
+            body,
+            what.put_at,
+            what.priority,
+            self.segment,
+            state=STATES.index(what.state),
+            lease=what.lease,
+            deliveries=what.deliveries,
+            failures=what.failures,
+            losses=what.losses,
+            deadline=what.until - broker.offset if what.until else 0.0,
+        )
+        message.details = _details(what, broker.offset)
+        if what.session is not None:
+            self._own(self._session(what.session), message)
+        broker.add(message)
+        self._ids[queue].append(message_id)
+        broker.last_id = max(broker.last_id, message_id)
+        broker.last_lease = max(broker.last_lease, what.lease)
+
+    def dedup(self, queue: str, key: str, message_id: int, until: float) -> None:
+        """A dedup key holds until then."""
+        broker = self.broker
+        home = self._queue(queue)
+        if home.dedup is None:
+            home.dedup = Dedup()
+        broker.live[self.segment] = broker.live.get(self.segment, 0) + 1
+        replaced = home.dedup.add(key, message_id, until - broker.offset, self.segment)
         if replaced is not None:
             broker.live[replaced] -= 1
-        if queue.slot is None:
-            broker.wheel.schedule(queue, deadline)
 
     def lease(self, ids: list[int], first: int, until: float, session: str | None) -> None:
         """Messages were leased, with consecutive lease numbers."""
@@ -114,51 +148,28 @@ class Restorer:
         broker.last_lease = max(broker.last_lease, first + len(ids) - 1)
         owner = None if session is None else self._session(session)
         deadline = until - broker.offset
-        slot = broker.wheel.slot_for(deadline)
-        for number, message in enumerate(self._take(ids), first):
+        messages = broker.messages
+        for number, message_id in enumerate(ids, first):
+            message = messages.get(message_id)
             if message is None:
                 continue
-            if message.slot is not None:
-                message.slot.discard(message)
+            if message.session is not None:
+                self._disown(message)
             message.state = LEASED
             message.lease = number
             message.deliveries += 1
             message.deadline = deadline
-            message.slot = slot
-            message.queue.leased[message.id] = message
-            slot.add(message)
             if owner is not None:
-                message.session = owner
-                owner.leases[message.id] = message
-
-    def _take(self, ids: list[int]) -> Sequence[Message | None]:
-        """Take ready messages out of their queue; None for those that are gone.
-
-        They come in the order in which they were taken when it happened, so as a rule they are
-        just the first ones again.
-        """
-        messages = list(map(self.broker.messages.get, ids))
-        head = messages[0]
-        if head is not None:
-            ready = head.queue.ready
-            taken = ready.take(len(ids), 1 << 62)
-            if taken == messages:
-                return taken
-            for message in taken:
-                ready.put_back(message)
-        return [message and replace_ready(self.broker, message) for message in messages]
+                self._own(owner, message)
 
     def ack(self, ids: Iterable[int], keep_until: float) -> None:
         """Messages were acked."""
-        broker = self.broker
         for message in self._known(ids):
-            broker.end_lease(message)
             if keep_until:
-                message.state = DONE
-                message.queue.done[message.id] = message
-                broker.wheel.schedule(message, keep_until - broker.offset)
+                self._settle(message, DONE)
+                message.deadline = keep_until - self.broker.offset
             else:
-                broker.remove(message)
+                self._remove(message)
 
     def came_back(
         self,
@@ -172,76 +183,96 @@ class Restorer:
         losses: int | None,
     ) -> None:
         """A lease ended without an ACK, and the message became dead, delayed or ready."""
-        broker = self.broker
-        message = broker.messages.get(message_id)
-        if message is None:
-            return
-        broker.end_lease(message)
-        if failures is not None:
-            message.failures = failures
-        if losses is not None:
-            message.losses = losses
-        if reason is not None:
-            message.detail().reason = reason
-        if place:
-            self._stand(message, place)
-        if dead:
-            broker.make_dead(message)
-        elif due:
-            broker.make_delayed(message, due - broker.offset)
-        else:
-            broker.make_ready(message)
+        for message in self._known((message_id,)):
+            self._settle(message, DEAD if dead else DELAYED if due else READY)
+            if failures is not None:
+                message.failures = failures
+            if losses is not None:
+                message.losses = losses
+            if reason is not None:
+                message.detail().reason = reason
+            if place:
+                message.detail().place = place
+            if due:
+                message.detail().due_at = due
 
     def touch_ids(self, ids: Iterable[int], until: float) -> None:
         """Leases run until then."""
         deadline = until - self.broker.offset
         for message in self._known(ids):
-            self.broker.wheel.schedule(message, deadline)
+            message.deadline = deadline
 
     def touch_session(self, name: str, until: float) -> None:
         """All leases of a session were extended, those that end before then."""
         deadline = until - self.broker.offset
         for message in self._session(name).leases.values():
-            if deadline > message.deadline:
-                self.broker.wheel.schedule(message, deadline)
+            message.deadline = max(message.deadline, deadline)
 
     def due(self, ids: Iterable[int]) -> None:
         """Delayed messages became ready."""
         for message in self._known(ids):
-            assert message.state == DELAYED
-            del message.queue.delayed[message.id]
-            self.broker.wheel.cancel(message)
-            self.broker.make_ready(message)
+            message.state = READY
 
     def gone(self, ids: Iterable[int]) -> None:
         """Messages were removed since their time was over."""
         for message in self._known(ids):
-            self.broker.withdraw(message)
+            self._remove(message)
 
     def dead(self, message_id: int, reason: str) -> None:
         """A message that nobody held became dead."""
         for message in self._known((message_id,)):
-            if message.state == READY:
-                dying = replace_ready(self.broker, message)
-            else:
-                dying = message
-                del message.queue.delayed[message_id]
-            dying.detail().reason = reason
-            self.broker.make_dead(dying)
+            message.state = DEAD
+            message.detail().reason = reason
 
     def redrive(self, ids: Iterable[int], queue: str, place: int) -> None:
         """Dead messages became ready, in that queue."""
         target = self._queue(queue)
         for number, message_id in enumerate(ids):
             for message in self._known((message_id,)):
+                message.state = READY
+                message.failures = message.losses = 0
+                if message.details is not None:
+                    message.details.reason = None
+                    message.details.expires_at = 0.0
                 if place:
-                    self._stand(message, place + number)
-                revive(self.broker, message, target)
+                    message.detail().place = place + number
+                if message.queue is not target:
+                    self._move(message, target)
 
-    def _stand(self, message: Message, place: int) -> None:
-        """Let a message stand there in the order."""
-        message.detail().place = place
-        self.broker.last_place = max(self.broker.last_place, place)
+    def _replace(self, message_id: int) -> None:
+        """What is told next of that message replaces what was told of it before."""
+        self._is_out_of_order = True
+        for message in self._known((message_id,)):
+            self._remove(message)
+
+    def _move(self, message: Message, target: Queue) -> None:
+        size = len(message.body)
+        message.queue.bytes -= size
+        target.bytes += size
+        message.queue = target
+        self._ids[target.name].append(message.id)
+
+    def _settle(self, message: Message, state: int) -> None:
+        message.state = state
+        message.lease = 0
+        if message.session is not None:
+            self._disown(message)
+
+    def _remove(self, message: Message) -> None:
+        if message.session is not None:
+            self._disown(message)
+        self.broker.remove(message)
+
+    @staticmethod
+    def _own(session: Session, message: Message) -> None:
+        message.session = session
+        session.leases[message.id] = message
+
+    @staticmethod
+    def _disown(message: Message) -> None:
+        assert message.session is not None
+        del message.session.leases[message.id]
+        message.session = None
 
     def _known(self, ids: Iterable[int]) -> Iterator[Message]:
         """The messages that there are.
@@ -249,8 +280,9 @@ class Restorer:
         The journal may tell more of a message than its removal: the segment that began with its
         PUT may have been dropped, once it was gone, before the one that tells the rest.
         """
+        messages = self.broker.messages
         for message_id in ids:
-            message = self.broker.messages.get(message_id)
+            message = messages.get(message_id)
             if message is not None:
                 yield message
 
@@ -274,11 +306,23 @@ class Restorer:
 
     def purge(self, name: str, states: list[str]) -> None:
         """All messages of a queue in these states were removed."""
-        withdraw_all(self.broker, self._queue(name), [STATES.index(state) for state in states])
+        queue = self._queue(name)
+        chosen = {STATES.index(state) for state in states}
+        for message_id in self._ids[name]:
+            if queue.has(message_id) and self.broker.messages[message_id].state in chosen:
+                self._remove(self.broker.messages[message_id])
+        if len(chosen) == len(STATES):
+            del self._ids[name][:]
 
     def drop(self, name: str) -> None:
         """A queue was removed with all it had."""
-        remove_queue(self.broker, self._queue(name))
+        broker = self.broker
+        queue = self._queue(name)
+        self.purge(name, list(STATES))
+        if queue.dedup is not None:
+            for segment in queue.dedup.segments():
+                broker.live[segment] -= 1
+        broker.close_queue(queue)
 
     def session(self, name: str, grace_s: float) -> None:
         """A session began or changed its grace."""
@@ -295,10 +339,33 @@ class Restorer:
         self.broker.last_id = last_id
         self.broker.last_lease = last_lease
 
-    def finish(self, now: float) -> None:
-        """All facts are told: what concerns only the past is forgotten, graces begin."""
+    def _queue(self, name: str) -> Queue:
         broker = self.broker
-        broker.counters = Counters()
+        queue = broker.queues.get(name)
+        if queue is None:
+            queue = broker.queues[name] = Queue(name, broker.messages)
+            insort(broker.names, name)
+            self._ids[name] = array("q")
+        return queue
+
+    def _session(self, name: str) -> Session:
+        session = self.broker.sessions.get(name)
+        if session is None:
+            session = self.broker.sessions[name] = Session(name, 0.0)
+        return session
+
+    # --- the end -----------------------------------------------------------------------------------
+
+    def finish(self, now: float) -> None:
+        """All facts are told: put every message in its place, and let graces begin."""
+        broker = self.broker
+        for message in self._in_order_of_id():
+            self._furnish(message)
+        for queue in broker.queues.values():
+            if queue.dedup is not None:
+                queue.dedup.sort()
+                deadline = queue.dedup.next_deadline()
+                broker.wheel.schedule(queue, now if deadline is None else deadline)
         for session in list(broker.sessions.values()):
             if session.leases:
                 broker.wheel.schedule(session, now + session.grace_s)
@@ -307,16 +374,52 @@ class Restorer:
         for segment in [segment for segment, count in broker.live.items() if not count]:
             del broker.live[segment]
 
-    def _queue(self, name: str) -> Queue:
-        broker = self.broker
-        queue = broker.queues.get(name)
-        if queue is None:
-            queue = broker.queues[name] = Queue(name, broker.messages)
-            insort(broker.names, name)
-        return queue
+    def _in_order_of_id(self) -> Iterable[Message]:
+        messages = self.broker.messages
+        if not self._is_out_of_order:
+            return messages.values()
+        return [messages[message_id] for message_id in sorted(messages)]
 
-    def _session(self, name: str) -> Session:
-        session = self.broker.sessions.get(name)
-        if session is None:
-            session = self.broker.sessions[name] = Session(name, 0.0)
-        return session
+    def _furnish(self, message: Message) -> None:
+        """Enter a message into what its fields say it belongs to."""
+        broker = self.broker
+        message.queue.index.add(message.id)
+        details = message.details
+        if details is not None and details.place > broker.last_place:
+            broker.last_place = details.place
+        state = message.state
+        if state == READY:
+            if details is None:
+                message.queue.ready.put(message)
+                return
+            if details.place:
+                message.queue.ready.put_back(message)
+            else:
+                message.queue.ready.put(message)
+            if details.expires_at:
+                broker.wheel.schedule(message, details.expires_at)
+            return
+        message.queue.held(state)[message.id] = message
+        if state == DELAYED:
+            detail = message.detail()
+            due = detail.due_at - broker.offset
+            ends = detail.expires_at or due
+            broker.wheel.schedule(message, min(due, ends))
+        elif state != DEAD:
+            broker.wheel.schedule(message, message.deadline)
+
+
+def _details(what: Snapshot, offset: float) -> Details | None:
+    if not (what.key or what.trace or what.dedup or what.reason) and not (
+        what.expires or what.due or what.place
+    ):
+        return None
+    return Details(
+        key=what.key,
+        trace=what.trace,
+        dedup=what.dedup,
+        reason=what.reason,
+        expires_at=what.expires - offset if what.expires else 0.0,
+        due_at=what.due,
+        place=what.place,
+    )

@@ -101,7 +101,7 @@ def _message_fired(broker: Broker, now: float, message: Message, due: list[int])
     elif state == DONE:
         broker.withdraw(message)
         broker.recorder.gone((message.id,))
-    elif 0 < message.expires_at() <= now:
+    elif (expires_at := message.expires_at()) and expires_at <= now:
         expire(broker, message)
     else:
         assert state == DELAYED

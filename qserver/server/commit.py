@@ -22,6 +22,7 @@ from qserver.broker.checkpoint import checkpoint
 from qserver.config import ROOM_RETRY_S
 from qserver.errors import StorageError, StorageFull
 from qserver.ports import Journal
+from qserver.server.compactor import Compactor
 from qserver.storage.recorder import JournalRecorder
 
 
@@ -51,12 +52,14 @@ class Committer:
         journal: Journal,
         recorder: JournalRecorder,
         broker: Broker,
+        compactor: Compactor,
         sync_s: float | None,
         failed: Callable[[StorageError, int], None],
     ) -> None:
         self._journal = journal
         self._recorder = recorder
         self._broker = broker
+        self._compactor = compactor
         self._sync_s = sync_s
         self._failed = failed
         self._held: list[tuple[Recipient, bytes]] = []
@@ -68,7 +71,6 @@ class Committer:
         self._room_timer: asyncio.TimerHandle | None = None
         self._reservations = 0
         self._sync_timer: asyncio.TimerHandle | None = None
-        self._oldest_segment = 0
         self._is_dropping = False
         self._idle: asyncio.Event | None = None
 
@@ -78,6 +80,11 @@ class Committer:
             recipient.abandon()
         else:
             self._held.append((recipient, reply))
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a batch is under way."""
+        return self._is_busy
 
     def commit(self) -> None:
         """Store what has been recorded, if no batch is under way; else when that one is done."""
@@ -142,6 +149,7 @@ class Committer:
             self._stored()
 
     def _wait_for_room(self, lack: StorageFull) -> None:
+        self._tell_of_room()
         if self._is_draining:
             self._lack = lack
             self._has_failed = True
@@ -158,7 +166,7 @@ class Committer:
 
     def _looked_for_room(self, _: object = None) -> None:
         # With records pending, what they take of the room is not known yet: their commit tells.
-        if not self._journal.pending:
+        if not self._journal.pending or not self._journal.room:
             self._tell_of_room()
 
     def _tell_of_room(self) -> None:
@@ -201,9 +209,10 @@ class Committer:
             self._idle.set()
 
     def _stored(self) -> None:
+        self._looked_for_room()
         stored, self._under_way = self._under_way, []
         self._release(stored)
-        self._drop_dead_segments()
+        self._is_dropping = self._compactor.drop_dead_segments()
         if self._sync_s and self._sync_timer is None:
             loop = asyncio.get_running_loop()
             self._sync_timer = loop.call_later(self._sync_s, self._sync)
@@ -212,19 +221,6 @@ class Committer:
     def _release(replies: list[tuple[Recipient, bytes]]) -> None:
         for recipient, reply in replies:
             recipient.release(reply)
-
-    def _drop_dead_segments(self) -> None:
-        live = self._recorder.live
-        if live.get(self._oldest_segment):
-            return
-        needed = [segment for segment, count in live.items() if count]
-        oldest = min(needed, default=self._recorder.segment)
-        if oldest > self._oldest_segment:
-            self._journal.drop_before(oldest)
-            self._is_dropping = self._oldest_segment > 0  # at a start there is nothing to drop yet
-            for segment in [segment for segment in live if segment < oldest]:
-                del live[segment]
-            self._oldest_segment = oldest
 
     def _sync(self) -> None:
         """The interval is over."""

@@ -17,6 +17,7 @@ import structlog
 from qserver.broker import timers
 from qserver.broker.broker import Broker
 from qserver.broker.checkpoint import record_stop
+from qserver.broker.compaction import live_bytes
 from qserver.broker.get import serve
 from qserver.broker.restore import Restorer
 from qserver.config import CLOCK_CHECK_S, RESERVED_NUMBERS, STOP_S_MAX, Config
@@ -24,6 +25,7 @@ from qserver.dispatch.grammar import Grammar
 from qserver.errors import StorageError, StorageFull
 from qserver.ports import Journal, Progress
 from qserver.server.commit import Committer
+from qserver.server.compactor import Compactor
 from qserver.server.connection import Connection
 from qserver.storage.record import replay
 from qserver.storage.recorder import JournalRecorder
@@ -66,8 +68,14 @@ class Server:
             reserve=0 if config.sync_s is None else RESERVED_NUMBERS,
         )
         self.grammar = Grammar(config.limits)
+        self._compactor = Compactor(journal, self._recorder, self.broker, config.segment_bytes_max)
         self._committer = Committer(
-            journal, self._recorder, self.broker, config.sync_s, self._journal_failed
+            journal,
+            self._recorder,
+            self.broker,
+            self._compactor,
+            config.sync_s,
+            self._journal_failed,
         )
         self.hold = self._committer.hold
         self._listener: asyncio.Server | None = None
@@ -225,6 +233,8 @@ class Server:
         for connection in to_go_on:
             connection.go_on(now)
         serve(self.broker, now)
+        if not self._committer.is_busy and self._compactor.move_some():
+            self.end_turn_soon()
         self._committer.commit()
         if self._to_go_on:
             self.end_turn_soon()
@@ -293,4 +303,6 @@ class Server:
             "connections_refused_total": self._refused,
             "connections_stalled_total": self._stalled,
             **self._journal.stats(),
+            "live_bytes": live_bytes(self.broker),
+            "moved_bytes_total": self._compactor.moved_bytes,
         }

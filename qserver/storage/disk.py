@@ -89,6 +89,10 @@ class Disk(Protocol):
         """Remove a file."""
         ...
 
+    def rename(self, path: Path, to: Path) -> None:
+        """Give a file another name, which may be that of a file that then is gone."""
+        ...
+
     def close(self, file: int, /) -> None:
         """Close a file; gives up its lock."""
         ...
@@ -180,3 +184,17 @@ class RealDisk:
     def unlink(self, path: Path) -> None:
         """Must exist."""
         path.unlink()
+
+    def rename(self, path: Path, to: Path) -> None:
+        """At once: a crash leaves one or the other."""
+        path.rename(to)
+
+
+def write_all(disk: Disk, file: int, content: bytes, offset: int) -> None:
+    """Write all of it at an offset, in as many calls as the system wants."""
+    written = disk.write(file, content, offset)
+    while written < len(content):
+        more = disk.write(file, memoryview(content)[written:], offset + written)
+        if not more:
+            raise OSError(errno.EIO, "the system took no more bytes of a write")
+        written += more

@@ -12,8 +12,8 @@ is done where it stands, since writing to the system's memory is quicker than a 
 When the disk is full, even of the reserve that `room.py` keeps, the batch is kept as it is, with
 its position and its segment, and the next commit stores that and nothing else: by then the records
 behind it have been told their own. While there is no room everything is done in the thread, since
-making room takes its time; and a new segment is begun once, so that the old one can be dropped
-when its messages have come to their end, which makes room.
+making room takes its time. On a small disk segments are small, so that working a queue off lets
+some be dropped, which makes room.
 
 Dropping: `drop_before` only notes the segment. The next commit's seal says that older ones are not
 needed, is synced, and then they are unlinked, oldest first. So it costs the loop nothing, nothing
@@ -41,8 +41,13 @@ from qserver.storage.room import Room
 from qserver.storage.seal import SEAL_BYTES_MAX
 from qserver.storage.segment import Batch, End
 
+LOCK_NAME: Final = "lock"
+
 SEGMENT_BYTES_MAX: Final = 64 << 20
 """A segment ends with the batch that takes it to about this."""
+
+SEGMENTS_PER_DISK_MIN: Final = 16
+"""A segment takes no larger part of the disk, nor of what a file may have."""
 
 _QUICK_S: Final = 0.001
 """A sync that takes less may hold up the loop, if nobody else waits."""
@@ -67,18 +72,30 @@ def open_directory(
     disk = RealDisk() if disk is None else disk
     try:
         disk.make_directory(directory)
-        lock = disk.lock(directory / "lock")
+    except OSError as error:
+        raise StorageFailed(f"{directory}: can't use the directory: {error}") from error
+    return FileJournal(disk, directory, lock(disk, directory), segment_bytes_max)
+
+
+def lock(disk: Disk, directory: Path) -> int:
+    """Own a directory until what this answers is closed.
+
+    Raises:
+        Locked: another process owns it.
+        StorageFailed: it can't be used.
+    """
+    try:
+        return disk.lock(directory / LOCK_NAME)
     except BlockingIOError:
         raise Locked(_who_holds(disk, directory)) from None
     except OSError as error:
         raise StorageFailed(f"{directory}: can't use the directory: {error}") from error
-    return FileJournal(disk, directory, lock, segment_bytes_max)
 
 
 def _who_holds(disk: Disk, directory: Path) -> str:
     pid = b""
     with contextlib.suppress(OSError):
-        pid = disk.read(directory / "lock").strip()
+        pid = disk.read(directory / LOCK_NAME).strip()
     who = f" (process {int(pid)})" if pid.isdigit() else ""
     return f"{directory} is in use by another server{who}"
 
@@ -110,7 +127,6 @@ class FileJournal:
         self._committing = False
         self._syncs_under_way = 0
         self._quick_syncs = 0
-        self._is_rolled_early = False
 
     @property
     def position(self) -> int:
@@ -121,6 +137,11 @@ class FileJournal:
     def segment(self) -> int:
         """See `Journal`."""
         return self._segment
+
+    @property
+    def size(self) -> int:
+        """See `Journal`."""
+        return self._end.journal_bytes
 
     @property
     def append(self) -> Callable[[bytes], None]:
@@ -153,6 +174,9 @@ class FileJournal:
         self.torn = found.torn
         self._oldest_needed = found.chain.oldest
         self._room.open()
+        self._segment_bytes_max = min(
+            self._segment_bytes_max, self._room.disk_bytes // SEGMENTS_PER_DISK_MIN
+        )
         # The newest segment may have been begun for a batch that never came.
         self._position = max(found.chain.position + 1, end.segment)
         goes_on = end.segment and not self._is_long(end.size)
@@ -248,11 +272,6 @@ class FileJournal:
 
     def _is_long(self, size: int) -> bool:
         """Whether a segment of that size is not written on."""
-        if self._room.left:
-            self._is_rolled_early = False
-        elif size > self._room.whole_bytes and not self._is_rolled_early:
-            self._is_rolled_early = True
-            return True
         return size >= self._segment_bytes_max
 
     def _may_wait_here(self, waiting: int) -> bool:

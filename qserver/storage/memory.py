@@ -21,6 +21,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self.segments: dict[int, list[bytes]] = {}
         self.position = 1
+        self.size = 0
         self.open = False
 
 
@@ -55,6 +56,11 @@ class MemoryJournal:
     def segment(self) -> int:
         """See `Journal`."""
         return self._segment
+
+    @property
+    def size(self) -> int:
+        """See `Journal`."""
+        return self._store.size
 
     @property
     def append(self) -> Callable[[bytes], None]:
@@ -95,6 +101,7 @@ class MemoryJournal:
         self._records.clear()
         if self._is_kept:
             self._store.segments.setdefault(self._segment, []).append(batch)
+            self._store.size += len(batch)
         self._store.position += 1
         self._size += len(batch)
         if self._size > self._segment_bytes_max:
@@ -109,12 +116,12 @@ class MemoryJournal:
         """See `Journal`."""
         assert segment <= self._segment, "dropping a segment that is still to come"
         for older in [number for number in self._store.segments if number < segment]:
-            del self._store.segments[older]
+            self._store.size -= sum(map(len, self._store.segments.pop(older)))
 
     def stats(self) -> dict[str, int | float | str]:
         """See `Journal`."""
-        sizes = [sum(map(len, stored)) for stored in self._store.segments.values()]
-        return {"segments": len(sizes), "journal_bytes": sum(sizes), "storage_error": ""}
+        segments = len(self._store.segments)
+        return {"segments": segments, "journal_bytes": self._store.size, "storage_error": ""}
 
     def close(self) -> None:
         """See `Journal`."""

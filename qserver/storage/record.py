@@ -10,7 +10,7 @@ import msgspec
 
 from qserver.config import PRIORITY_DEFAULT
 from qserver.errors import NewerFormat
-from qserver.ports import Journal, Progress, Restorer
+from qserver.ports import Journal, Progress, Restorer, Snapshot
 
 
 class _Record(msgspec.Struct, tag_field="op", gc=False):
@@ -57,6 +57,55 @@ class _PutWith(_Put, tag="put_with"):
             trace=self.trace,
             dedup=self.dedup,
         )
+
+
+class _Message(_Put, tag="message"):
+    priority: int = PRIORITY_DEFAULT
+    state: str = "ready"
+    lease: int = 0
+    until_ms: int = 0
+    session: str | None = None
+    deliveries: int = 0
+    failures: int = 0
+    losses: int = 0
+    key: str | None = None
+    trace: str | None = None
+    dedup: str | None = None
+    reason: str | None = None
+    due_ms: int = 0
+    expires_ms: int = 0
+    place: int = 0
+
+    def tell(self, restorer: Restorer) -> None:
+        snapshot = Snapshot(
+            put_at=self.at_ms / 1000,
+            priority=self.priority,
+            state=self.state,
+            lease=self.lease,
+            until=self.until_ms / 1000,
+            session=self.session,
+            deliveries=self.deliveries,
+            failures=self.failures,
+            losses=self.losses,
+            key=self.key,
+            trace=self.trace,
+            dedup=self.dedup,
+            reason=self.reason,
+            due=self.due_ms / 1000,
+            expires=self.expires_ms / 1000,
+            place=self.place,
+        )
+        restorer.message(self.queue, self.id, bytes(self.body), snapshot)
+
+
+class _Dedup(_Record, tag="dedup"):
+    queue: str
+    key: str
+    id: int
+    until_ms: int
+
+    def tell(self, restorer: Restorer) -> None:
+        restorer.dedup(self.queue, self.key, self.id, self.until_ms / 1000)
 
 
 class _Lease(_Record, tag="lease"):
@@ -208,6 +257,8 @@ class _Stop(_Record, tag="stop"):
 _decoder: Final = msgspec.json.Decoder(
     _Put
     | _PutWith
+    | _Message
+    | _Dedup
     | _Lease
     | _Ack
     | _Nack

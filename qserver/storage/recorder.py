@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from qserver.config import PRIORITY_DEFAULT
-from qserver.ports import Journal, Recorded
+from qserver.ports import Journal, Recorded, Snapshot
 
 _quote: Final = msgspec.json.Encoder().encode
 
@@ -82,6 +82,35 @@ class JournalRecorder:
                 ),
                 message.body,
             )
+        )
+
+    def message(self, queue: bytes, message_id: int, body: bytes, what: Snapshot) -> None:
+        rest = _fields(
+            priority=None if what.priority == PRIORITY_DEFAULT else what.priority,
+            state=None if what.state == "ready" else what.state,
+            lease=what.lease or None,
+            until_ms=_ms(what.until) or None,
+            session=what.session,
+            deliveries=what.deliveries or None,
+            failures=what.failures or None,
+            losses=what.losses or None,
+            key=what.key,
+            trace=what.trace,
+            dedup=what.dedup,
+            reason=what.reason,
+            due_ms=_ms(what.due) or None,
+            expires_ms=_ms(what.expires) or None,
+            place=what.place or None,
+        )
+        self.append(
+            b'{"op":"message","id":%d,"queue":"%b","at_ms":%d%b,"body":%b}\n'
+            % (message_id, queue, what.put_at * 1000, rest, body)
+        )
+
+    def dedup(self, queue: bytes, key: str, message_id: int, until: float) -> None:
+        self.append(
+            b'{"op":"dedup","queue":"%b","key":%b,"id":%d,"until_ms":%d}\n'
+            % (queue, _quote(key), message_id, _ms(until))
         )
 
     def lease(self, messages: Sequence[Recorded], until: float, session: str | None) -> None:

@@ -35,7 +35,6 @@ A newest segment that is no longer than its header and is not its header is a te
 went while it was created, and nothing was ever written to it.
 """
 
-import errno
 import re
 from collections.abc import Generator
 from dataclasses import dataclass, field
@@ -45,6 +44,7 @@ from typing import Final
 from qserver.errors import Damaged, NewerFormat, StorageFailed
 from qserver.ports import Progress
 from qserver.storage import seal
+from qserver.storage.aside import set_aside
 from qserver.storage.disk import NO_ROOM, Disk
 
 _SEGMENT_NAME: Final = re.compile(r"journal-([0-9]{12}|[1-9][0-9]{12,17})\.jsonl")
@@ -91,6 +91,16 @@ def segments_in(disk: Disk, directory: Path) -> list[int]:
     """The segments in a directory, oldest first."""
     found = map(_SEGMENT_NAME.fullmatch, disk.names(directory))
     return sorted(int(name[1]) for name in found if name)
+
+
+def is_torn(content: bytes, at: int) -> bool:
+    """Whether what stands in the newest segment from an offset on is a tear, and no damage."""
+    return seal.synced_claimed(content, at) <= at and not (at and seal.ends_sealed(content[at:]))
+
+
+def is_begun_only(content: bytes, segment: int) -> bool:
+    """Whether the newest segment, which has no header, may be one whose creation was torn."""
+    return len(content) <= len(seal.header(segment, 0))
 
 
 def read_back(
@@ -173,37 +183,29 @@ class _Reading:
                 f"{path} has format {seal.header_format(content)}; this version reads up to"
                 f" {seal.FORMAT}. Nothing was changed"
             )
-        prev = seal.header_prev(content, segment)
-        if prev is None:
-            header_bytes = len(seal.header(segment, 0))
-            if segment == self.segments[-1] and len(content) <= header_bytes:
+        header = seal.read_header(content, segment)
+        if header is None:
+            if segment == self.segments[-1] and is_begun_only(content, segment):
                 chain.at = 0
                 return
             raise self._damage(segment, content, 0, "the segment's first line is not its header")
-        if segment == self.segments[0]:
-            chain.crc = prev
-        elif prev != chain.crc:
+        if segment != self.segments[0] and header.follows != chain.crc:
             text = "the segment does not follow the one before it: one is missing, or not in place"
             raise self._damage(segment, content, 0, text)
-        chain.at = len(seal.header(segment, prev))
+        chain.crc = header.prev
+        chain.at = header.length
 
     def _judge_end(self, segment: int, content: bytes) -> None:
         """Tell a tear from damage, where the chain ended before the file did."""
         at = self.found.chain.at
-        tail = content[at:]
-        torn = (
-            segment == self.segments[-1]
-            and seal.synced_claimed(content, at) <= at
-            and not (at and seal.ends_sealed(tail))
-        )
-        if not torn:
+        if segment != self.segments[-1] or not is_torn(content, at):
             line = content.count(b"\n", 0, at) + 1
             text = (
                 f"the batch after number {self.found.chain.position}, from line {line} on, is not"
                 " what was written there"
             )
             raise self._damage(segment, content, at, text)
-        self.tail = tail
+        self.tail = content[at:]
 
     def _damage(self, segment: int, content: bytes, at: int, text: str) -> Damaged:
         later = self.segments[self.segments.index(segment) + 1 :]
@@ -255,35 +257,10 @@ class _Reading:
 
     def _set_aside(self, segment: int, at: int) -> str:
         """Copy the tail to a file of its own; answers its path."""
-        taken = set(self.disk.names(self.directory))
-        name = name_first = f"torn-{segment:012d}-{at}"
-        again = 1
-        while f"{name}.bin" in taken:
-            again += 1
-            name = f"{name_first}-{again}"
-        path = self.directory / f"{name}.bin"
+        name = f"torn-{segment:012d}-{at}"
         try:
-            file = self.disk.create(path)
-            try:
-                write_all(self.disk, file, self.tail, 0)
-                self.disk.sync(file)
-            finally:
-                self.disk.close(file)
-            self.disk.sync_directory(self.directory)
+            return str(set_aside(self.disk, self.directory, name, self.tail))
         except OSError as error:
             if error.errno not in NO_ROOM:
                 raise
-            if path.name in self.disk.names(self.directory):
-                self.disk.unlink(path)
             return ""
-        return str(path)
-
-
-def write_all(disk: Disk, file: int, content: bytes, offset: int) -> None:
-    """Write all of it at an offset, in as many calls as the system wants."""
-    written = disk.write(file, content, offset)
-    while written < len(content):
-        more = disk.write(file, memoryview(content)[written:], offset + written)
-        if not more:
-            raise OSError(errno.EIO, "the system took no more bytes of a write")
-        written += more

@@ -23,7 +23,9 @@ import contextlib
 from pathlib import Path
 from typing import Final
 
-from qserver.storage.disk import Disk
+from qserver.storage.disk import SPACE_UNKNOWN, Disk
+
+RESERVE_NAME: Final = "reserve"
 
 RESERVE_BYTES_MAX: Final = 4 << 20
 """About 15,000 times GET and ACK, one by one."""
@@ -48,14 +50,16 @@ class Room:
         trouble: why there is no room for new messages; empty while there is.
         reserve_bytes: length of the reserve.
         whole_bytes: the length it should have.
+        disk_bytes: how large the disk is.
     """
 
     def __init__(self, disk: Disk, directory: Path, segment_bytes_max: int) -> None:
         self.trouble = ""
         self.reserve_bytes = 0
+        self.disk_bytes = SPACE_UNKNOWN
         self.whole_bytes = max(min(RESERVE_BYTES_MAX, segment_bytes_max // _SHARE), 1)
         self._disk = disk
-        self._path = directory / "reserve"
+        self._path = directory / RESERVE_NAME
         self._free = 0
         self._looked_at = 0.0
 
@@ -67,8 +71,8 @@ class Room:
     def open(self) -> None:
         """Find what an earlier process left of the reserve, and make it whole if that can be."""
         with contextlib.suppress(OSError):
-            _, disk_bytes = self._disk.space(self._path.parent)
-            self.whole_bytes = max(min(self.whole_bytes, disk_bytes // _SHARE), 1)
+            _, self.disk_bytes = self._disk.space(self._path.parent)
+            self.whole_bytes = max(min(self.whole_bytes, self.disk_bytes // _SHARE), 1)
             self.reserve_bytes = self._disk.size(self._path)
         self.look()
 

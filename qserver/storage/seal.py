@@ -15,6 +15,9 @@ r"""The bytes of a segment: a header line, then batches, each closed by a seal l
               somebody lost: a segment is unlinked only after a synced seal says so.
     prev      the checksum of the seal before, in the header that of the last seal of the segment
               before. So a missing, doubled or moved batch or segment breaks the chain.
+    follows   in the header of a segment that a repair has begun, or begun anew, behind a gap: the
+              checksum of the last seal before it that is left; `prev` is that of one that is lost.
+              So a repair copies what is intact as it is, and the chain still shows what is missing.
     crc       CRC-32 of the batch's records and of the seal's own text up to here, started from
               `prev`. One checksum a batch: a checksum per record costs as much as the record.
 
@@ -25,7 +28,7 @@ else, and `grep -v '^{"seal"'` leaves the records. The header needs no checksum 
 
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 from zlib import crc32
 
 FORMAT: Final = 1
@@ -52,7 +55,8 @@ _SEAL: Final = re.compile(
     rb',"prev":"([0-9a-f]{8})","crc":"([0-9a-f]{8})"\}\n'
 )
 _HEADER: Final = re.compile(
-    rb'\{"qserver":"journal","format":1,"segment":([0-9]{1,18}),"prev":"([0-9a-f]{8})"\}\n'
+    rb'\{"qserver":"journal","format":1,"segment":([0-9]{1,18}),"prev":"([0-9a-f]{8})"'
+    rb'(?:,"follows":"([0-9a-f]{8})")?\}\n'
 )
 _HEADER_FORMAT: Final = re.compile(rb'\{"qserver":"journal","format":([0-9]{1,9})[,}]')
 
@@ -76,12 +80,14 @@ class Chain:
         self.at = 0
 
 
-def header(segment: int, prev: int) -> bytes:
+def header(segment: int, prev: int, follows: int | None = None) -> bytes:
     """First line of a segment; `prev` is the checksum of the last seal before it."""
-    return b'{"qserver":"journal","format":%d,"segment":%d,"prev":"%08x"}\n' % (
+    bridge = b"" if follows is None else b',"follows":"%08x"' % follows
+    return b'{"qserver":"journal","format":%d,"segment":%d,"prev":"%08x"%b}\n' % (
         FORMAT,
         segment,
         prev,
+        bridge,
     )
 
 
@@ -91,12 +97,26 @@ def header_format(content: bytes) -> int:
     return int(found[1]) if found else 0
 
 
-def header_prev(content: bytes, segment: int) -> int | None:
-    """The checksum that a segment's header chains on; None if it is not that segment's header."""
+class Header(NamedTuple):
+    """What a segment's first line says.
+
+    Attributes:
+        prev: what the first batch's checksum starts from.
+        follows: the checksum of the last batch before; the same but behind a repair.
+        length: of the line.
+    """
+
+    prev: int
+    follows: int
+    length: int
+
+
+def read_header(content: bytes, segment: int) -> Header | None:
+    """The first line of a segment; None if it is not that segment's header."""
     found = _HEADER.match(content)
     if not found or found[1] != b"%d" % segment:
         return None
-    return int(found[2], 16)
+    return Header(int(found[2], 16), int(found[3] or found[2], 16), found.end())
 
 
 def seal(
@@ -144,6 +164,50 @@ def walk(content: bytes, chain: Chain) -> Iterator[bytes]:
             run.clear()
         if not good:
             return
+
+
+class Batch(NamedTuple):
+    """A batch as it stands in a segment: from `start` to `end`, the seal from `seal_at` on."""
+
+    start: int
+    seal_at: int
+    end: int
+    position: int
+    records: int
+    oldest: int
+    prev: int
+    crc: int
+
+
+def intact_batches(content: bytes) -> Iterator[Batch]:
+    """Every batch that verifies by itself, wherever it stands, whatever stands around it.
+
+    A seal says how many lines it closes and what its checksum starts from, so no other need be
+    intact for that.
+    """
+    view = memoryview(content)
+    mark = -1
+    end = 0
+    while (mark := content.find(_MARK, mark + 1)) >= 0:
+        found = _SEAL.match(content, mark + 1)
+        if found is None:
+            continue
+        records, prev, crc = int(found[2]), int(found[5], 16), int(found[6], 16)
+        start = _lines_back(content, mark + 1, records, end)
+        if start >= 0 and crc32(view[start : found.end() - _AFTER_CRC], prev) == crc:
+            end = found.end()
+            yield Batch(start, mark + 1, end, int(found[1]), records, int(found[4]), prev, crc)
+
+
+def _lines_back(content: bytes, at: int, lines: int, floor: int) -> int:
+    """Where the line begins that is so many before the one at the offset; -1 if none does."""
+    if content.count(b"\n", floor, at) == lines:
+        return floor
+    for _ in range(lines):
+        if at <= floor:
+            return -1
+        at = content.rfind(b"\n", floor, at - 1) + 1 or floor
+    return at
 
 
 def synced_claimed(content: bytes, at: int) -> int:

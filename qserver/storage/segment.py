@@ -18,8 +18,8 @@ import msgspec
 
 from qserver.errors import StorageFailed, StorageFull
 from qserver.storage import seal
-from qserver.storage.disk import NO_ROOM, Disk
-from qserver.storage.recovery import Found, segment_path, write_all
+from qserver.storage.disk import NO_ROOM, Disk, write_all
+from qserver.storage.recovery import Found, segment_path
 from qserver.storage.room import Room
 
 
@@ -115,10 +115,10 @@ class End:
             StorageFailed: unknown; nothing more is written.
         """
         self.check_usable()
-        self._room.look_if_due()
         try:
             while not self._is_written(batch):
                 pass  # each time with less of a reserve
+            self._room.look_if_due()
             drops = batch.oldest > self.oldest
             if batch.sync or drops:
                 self.sync()

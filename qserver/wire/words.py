@@ -181,7 +181,6 @@ def read_text(name: str, word: bytes) -> str:
     try:
         if not word.startswith(b'"'):
             return word.decode()
-        word.decode()  # msgspec checks the string's escapes, but not that it is UTF-8
         return msgspec.json.decode(word, type=str)
     except (UnicodeDecodeError, msgspec.DecodeError):
         raise RequestError(

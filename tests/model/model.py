@@ -31,7 +31,7 @@ HELD = ("leased", "done")
 OVERHEAD = 320
 
 
-class Full(Exception):  # noqa: N818 - the word on the wire
+class Full(Exception):
     """There is no room."""
 
 

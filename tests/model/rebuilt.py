@@ -18,9 +18,7 @@ def rebuilt(lines: list[bytes], model: ModelBroker) -> Broker:
     if lines:
         store.segments[1] = [b"".join(lines)]
     journal = MemoryJournal(store)
-    broker = Broker(
-        JournalRecorder(journal), LIMITS, now=model.now, wall=model.now + model.offset
-    )
+    broker = Broker(JournalRecorder(journal), LIMITS, now=model.now, wall=model.now + model.offset)
     restorer = Restorer(broker)
     assert replay(journal, restorer) == len(lines)
     restorer.finish(model.now)

@@ -40,6 +40,7 @@ MAYBE = st.one_of(st.none(), SHORT)
 
 OPTIONS: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.just({}),
+    st.builds(dict, priority=st.integers(0, 9)),
     st.fixed_dictionaries(
         {},
         optional={
@@ -230,17 +231,22 @@ class Life(RuleBasedStateMachine):
         self.world.wait_until(then)
         self.over(ends=True)
 
-    @rule(seconds=LONG, budget=st.integers(1, 4))
-    def stall(self, seconds: float, budget: int) -> None:
+    @rule(seconds=LONG)
+    def stall(self, seconds: float) -> None:
         """All that came due meanwhile is due at once."""
         self.world.move(self.world.now + seconds)
         self.over(ends=True)
-        self.world.tick(budget=1000 if budget == 4 else 1000)
+        self.world.tick()
         self.over(ends=True)
 
     @rule(moved=st.sampled_from([-86_400.0, -2.0, 1.0, 3600.0, 86_400.0 * 366]))
     def set_clock(self, moved: float) -> None:
         self.world.set_clock(moved)
+        self.over(ends=True)
+
+    @rule(budget=st.integers(1, 2000))
+    def compact(self, budget: int) -> None:
+        self.world.compact(budget)
         self.over(ends=True)
 
     @rule(clean=st.booleans())

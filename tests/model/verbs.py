@@ -1,5 +1,6 @@
 """The verbs of the model, and what time and a restart do to it."""
 
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from math import inf
 from typing import Any
@@ -53,9 +54,7 @@ class ModelBroker(Model):
         ):
             raise Full
 
-    def get(
-        self, client: str, queues: list[str], count: int, lease: float | None
-    ) -> list[Receipt]:
+    def get(self, client: str, queues: list[str], count: int, lease: float | None) -> list[Receipt]:
         self.serve()
         return self._take(client, queues, count, lease)
 
@@ -219,9 +218,10 @@ class ModelBroker(Model):
         for end, name in sorted(ends):
             if end <= self.now:
                 self._end_session(name)
-        for waiter in [waiter for waiter in self.waiters if waiter.until <= self.now]:
-            self.waiters.remove(waiter)
-            self.delivered.append((waiter.client, []))
+        for waiter in sorted(self.waiters, key=lambda waiter: waiter.until):
+            if waiter.until <= self.now:
+                self.waiters.remove(waiter)
+                self.delivered.append((waiter.client, []))
         self.serve()
 
     def _message_due(self, message: ModelMessage) -> None:
@@ -244,6 +244,18 @@ class ModelBroker(Model):
         for message in self.messages.values():
             if message.state == "leased":
                 message.until_wall = message.until + self.offset
+
+    def tell_again(self, told: Iterable[Any]) -> None:
+        """Compaction wrote these anew, by the clock as it is now: messages' ids, queues' keys."""
+        for which in told:
+            if isinstance(which, int):
+                message = self.messages[which]
+                message.expires_wall = message.expires + self.offset
+                message.until_wall = message.until + self.offset
+            else:
+                keys = self.queues[which[0]].keys
+                first, until, _ = keys[which[1]]
+                keys[which[1]] = first, until, until + self.offset
 
     def restart(self) -> None:
         """Everything but waits and connections survives; times are those that were written."""

@@ -8,6 +8,7 @@ from tests.sim_disk import SimDisk
 
 DIRECTORY = Path("/journal")
 FIRST = segment_path(DIRECTORY, 1)
+RESERVE = DIRECTORY / "reserve"
 
 
 def record(number: int) -> bytes:

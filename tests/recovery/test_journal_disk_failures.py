@@ -5,12 +5,10 @@ import errno
 
 import pytest
 
-from qserver.errors import StorageFailed, StorageFull
+from qserver.errors import StorageFailed
 from qserver.storage.file import FileJournal
 from tests.recovery.journals import DIRECTORY, FIRST, journal_of, record, started, store, stored
-from tests.sim_disk import SimDisk, everything
-
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+from tests.sim_disk import SimDisk
 
 
 def test_short_writes_are_continued() -> None:
@@ -37,145 +35,14 @@ def test_a_write_that_takes_nothing_more_has_failed() -> None:
     assert stored(disk) == [record(0)]
 
 
-@pytest.mark.parametrize("error", NO_ROOM)
-def test_without_room_a_batch_is_given_up_and_the_next_one_may_succeed(error: int) -> None:
-    disk = SimDisk()
-    journal, _ = started(disk)
-    store(journal, record(0))
-    before = disk.files()[str(FIRST)]
-    for number in range(1, 4):
-        disk.fail("write", error)
-        with pytest.raises(StorageFull, match="no room"):
-            store(journal, record(number))
-        assert not journal.pending
-        assert disk.files()[str(FIRST)] == before
-    store(journal, record(4))
-    journal.close()
-    assert stored(disk) == [record(0), record(4)]
-
-
-def test_a_disk_that_fills_up_in_the_middle_of_a_batch_keeps_nothing_of_it() -> None:
-    for room in range(100):
-        disk = SimDisk()
-        journal, _ = started(disk)
-        store(journal, record(0))
-        before = disk.files()[str(FIRST)]
-        disk.room = room
-        with pytest.raises(StorageFull):
-            store(journal, record(1))
-        assert disk.files()[str(FIRST)] == before
-        disk.room = None
-        store(journal, record(2))
-        disk.crash()
-        assert stored(disk) == [record(0), record(2)]
-
-
-def test_a_position_that_was_given_up_is_not_used_again() -> None:
-    disk = SimDisk()
-    journal, _ = started(disk)
-    disk.room = 0
-    with pytest.raises(StorageFull):
-        store(journal, record(1))
-    disk.room = None
-    assert journal.position == 2
-    store(journal, record(2))
-    journal.close()
-    journal, found = started(disk)
-    assert (found, journal.position) == ([record(2)], 3)
-
-
-@pytest.mark.parametrize("call", ["create", "write"])
-def test_a_full_disk_while_a_segment_is_begun_gives_up_the_batch_alone(call: str) -> None:
-    disk, records = journal_of(1, 1)
-    size = len(disk.files()[str(FIRST)])
-    journal, _ = started(disk, size)
-    assert journal.segment == 3
-    for _ in range(3):
-        disk.fail(call, errno.ENOSPC)
-        with pytest.raises(StorageFull):
-            store(journal, record(8))
-        assert journal.segment == 3
-    store(journal, record(9))
-    journal.close()
-    disk.crash()
-    journal, found = started(disk, size)
-    assert found == [*records, record(9)]
-    assert journal.position == 7
-
-
-def test_a_start_after_a_segment_was_begun_and_its_batch_given_up() -> None:
-    disk, records = journal_of(1, 1)
-    size = len(disk.files()[str(FIRST)])
-    journal, _ = started(disk, size)
-    for number, after in ((3, 0), (4, 1)):  # only the header's write is well the second time
-        disk.fail("write", errno.ENOSPC, after=after)
-        with pytest.raises(StorageFull):
-            store(journal, record(number))
-    journal.close()
-    for _ in range(2):
-        journal, found = started(disk, size)
-        assert found == records
-        assert (journal.segment, journal.position) == (3, 3)
-        journal.close()
-    journal, found = started(disk, 1)
-    assert (journal.segment, journal.position) == (3, 3)
-    store(journal, record(5))
-    journal.close()
-    assert stored(disk) == [*records, record(5)]
-
-
-def test_a_segment_may_be_named_by_a_position_after_others_that_were_given_up() -> None:
-    disk, records = journal_of(1, 1)
-    size = len(disk.files()[str(FIRST)])
-    journal, _ = started(disk, size + 250)
-    assert (journal.segment, journal.position) == (1, 3)
-    disk.fail("write", errno.ENOSPC)
-    with pytest.raises(StorageFull):  # one that would have ended the segment
-        store(journal, b"x" * 250 + b"\n")
-    assert (journal.segment, journal.position) == (4, 4)
-    disk.fail("write", errno.ENOSPC, after=1)
-    with pytest.raises(StorageFull):  # one that begins the next
-        store(journal, record(4))
-    journal.close()
-    journal, found = started(disk, size + 250)
-    assert (found, journal.segment, journal.position) == (records, 4, 4)
-    store(journal, record(5))
-    journal.close()
-    assert stored(disk) == [*records, record(5)]
-
-
-def test_a_full_disk_does_not_stop_a_start() -> None:
-    disk, records = journal_of(1, 1)
-    disk.room = 0
-    journal, found = started(disk)
-    assert found == records
-    with pytest.raises(StorageFull):
-        store(journal, record(1))
-    disk.room = None
-    store(journal, record(2))
-    journal.close()
-    assert stored(disk) == [*records, record(2)]
-
-
-def test_a_full_disk_does_not_stop_a_first_start() -> None:
-    disk = SimDisk()
-    disk.room = 0
-    journal, _ = started(disk)
-    with pytest.raises(StorageFull):
-        store(journal, record(0))
-    disk.room = None
-    store(journal, record(1))
-    journal.close()
-    assert stored(disk) == [record(1)]
-
-
+@pytest.mark.parametrize("error", [errno.EIO, errno.EFBIG])
 @pytest.mark.parametrize("call", ["write", "write the rest"])
-def test_after_a_failed_write_nothing_more_is_written(call: str) -> None:
+def test_after_a_failed_write_nothing_more_is_written(call: str, error: int) -> None:
     disk = SimDisk()
     journal, _ = started(disk)
     store(journal, record(0))
     before = disk.files()[str(FIRST)]
-    disk.fail(call, errno.EIO)
+    disk.fail(call, error)
     with pytest.raises(StorageFailed, match="can't write"):
         store(journal, record(1))
     assert disk.files()[str(FIRST)] == before
@@ -359,22 +226,3 @@ async def test_a_sync_behind_a_failed_commit_is_not_made() -> None:
     results = await asyncio.gather(commit, under_way, return_exceptions=True)
     assert [type(result) for result in results] == [StorageFailed, StorageFailed]
     journal.close()
-
-
-async def test_a_full_disk_in_the_thread_gives_up_that_batch_alone() -> None:
-    disk = SimDisk()
-    journal, _ = started(disk)
-    journal.append(record(0))
-    disk.room = 0
-    under_way = journal.commit(sync=True, waiting=10)
-    journal.append(record(1))
-    assert journal.position == 2
-    assert under_way is not None
-    with pytest.raises(StorageFull):
-        await under_way
-    disk.room = None
-    under_way = journal.commit(sync=True, waiting=10)
-    assert under_way is not None
-    await under_way
-    disk.crash(everything)
-    assert stored(disk) == [record(1)]

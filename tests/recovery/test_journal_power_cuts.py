@@ -118,6 +118,7 @@ def test_the_script_has_every_kind_of_change() -> None:
         "make_directory",
         "create",
         "write",
+        "allocate",
         "sync",
         "sync_directory",
         "truncate",

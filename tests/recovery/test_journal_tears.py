@@ -10,6 +10,7 @@ import pytest
 from tests.recovery.journals import (
     DIRECTORY,
     FIRST,
+    RESERVE,
     disk_with,
     journal_of,
     record,
@@ -178,6 +179,7 @@ def test_a_torn_end_is_cut_even_where_there_is_no_room_to_keep_it() -> None:
         disk, records = journal_of(1)
         content = disk.files()[str(FIRST)]
         disk.put(FIRST, content + b"a torn end")
+        disk.unlink(RESERVE)
         disk.room = room
         found, torn = repaired(disk)
         assert found == records
@@ -188,10 +190,30 @@ def test_a_torn_end_is_cut_even_where_there_is_no_room_to_keep_it() -> None:
         assert repaired(disk) == (records, None)
 
 
+def test_on_a_full_disk_the_reserve_makes_room_for_the_copy() -> None:
+    disk, records = journal_of(1)
+    disk.put(FIRST, disk.files()[str(FIRST)] + b"a torn end")
+    disk.room = 0
+    found, torn = repaired(disk)
+    assert found == records
+    assert torn is not None
+    assert disk.files()[torn.kept_as] == b"a torn end"
+
+
+def test_a_copy_that_is_there_already_is_not_made_again() -> None:
+    disk, _ = journal_of(1)
+    content = disk.files()[str(FIRST)]
+    for _ in range(2):
+        disk.put(FIRST, content + b"a torn end")
+        repaired(disk)
+        disk.crash()
+    assert len([name for name in disk.files() if "torn" in name]) == 1
+
+
 def test_no_room_even_for_the_name_of_the_copy_is_no_room() -> None:
     disk, records = journal_of(1)
     disk.put(FIRST, disk.files()[str(FIRST)] + b"a torn end")
-    disk.fail("create", errno.EDQUOT)
+    disk.fail("create", errno.EDQUOT, times=2)
     found, torn = repaired(disk)
     assert found == records
     assert torn is not None

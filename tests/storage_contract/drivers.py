@@ -4,9 +4,12 @@ To add one: write a class or function that is given an empty directory (use it o
 an *opener*, a function without arguments. Each call of the opener is a new start on the same
 storage, as if a server had been started again: it answers a journal that has not been replayed.
 Segments should be about `SEGMENT_BYTES_MAX` long, so that the suite sees them roll. Then add it to
-`DRIVERS`; nothing else in the suite knows how many there are.
+`DRIVERS`; nothing else in the suite knows how many there are. If its storage can be full, add to
+`DRIVERS_THAT_FILL_UP` one that answers the opener with a function that is told how many bytes there
+is room for, None for no end; nothing is reserved there that a commit could fall back on.
 """
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
@@ -14,6 +17,7 @@ from typing import Final
 from qserver.ports import Journal
 from qserver.storage.file import open_directory
 from qserver.storage.memory import MemoryJournal, MemoryStore
+from qserver.storage.room import RESERVE_NAME
 from tests.sim_disk import SimDisk
 
 Opener = Callable[[], Journal]
@@ -37,6 +41,25 @@ def memory(directory: Path) -> Opener:
 
 
 DRIVERS: Final = (file_on_the_real_disk, file_on_a_simulated_disk, memory)
+
+
+def file_on_a_disk_that_fills_up(
+    directory: Path,
+) -> tuple[Opener, Callable[[int | None], None]]:
+    disk = SimDisk()
+
+    def make_room(room: int | None) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            disk.unlink(directory / RESERVE_NAME)
+        disk.room = room
+        disk.clock_s += 10
+
+    return lambda: open_directory(
+        directory, segment_bytes_max=SEGMENT_BYTES_MAX, disk=disk
+    ), make_room
+
+
+DRIVERS_THAT_FILL_UP: Final = (file_on_a_disk_that_fills_up,)
 
 
 def started(opener: Opener) -> tuple[Journal, list[bytes]]:

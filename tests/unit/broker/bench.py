@@ -59,7 +59,7 @@ class Bench:
         recorder.begin_batch()
 
     def rebuilt(self, *, lost: int = 0) -> "Bench":
-        """What a new server makes of the journal, at the same time; the last records may be lost."""
+        """What a new server makes of the journal now; the last records may be lost."""
         lines = self.lines[: len(self.lines) - lost]
         reserve, wall = self.broker.reserve, self.broker.wall(self.now)
         return Bench(lines=lines, now=self.now, wall=wall, reserve=reserve, limits=self.limits)

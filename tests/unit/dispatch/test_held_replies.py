@@ -47,6 +47,16 @@ def test_the_reply_to_a_change_is_held_until_it_is_stored(sim: Sim, peer: Peer, 
     assert peer.take().splitlines()[-1].startswith(b"OK")
 
 
+def test_the_reply_to_touch_star_is_held_too(sim: Sim, peer: Peer) -> None:
+    sim.stores = True
+    peer.ask("HELLO session=s")
+    peer.ask("GET b")
+    sim.stores = False
+    assert peer.ask("TOUCH * lease=1m") == []
+    sim.commit()
+    assert peer.take() == b"OK 1\n"
+
+
 @pytest.mark.parametrize("asked", LOOKS)
 def test_the_reply_to_a_look_is_not_held(peer: Peer, asked: str) -> None:
     assert peer.ask(asked)[-1].split()[0] in {"OK", "ERR"}

@@ -173,18 +173,21 @@ def test_dead_yes_gives_up_at_once_and_dead_no_does_not(peer: Peer) -> None:
     ]
 
 
-def test_the_reason_of_one_message_does_not_stick_to_the_next(peer: Peer) -> None:
+def test_the_reason_of_one_message_does_not_stick_to_the_next(sim: Sim, peer: Peer) -> None:
     peer.ask("QUEUE a max_failures=2 backoff=0")
     leased(peer, 1)
     peer.ask("NACK 1.1")
     peer.ask("PUT a 2")
     peer.ask("GET a count=2")
     assert peer.ask("NACK 1.2 2.3 delay=5") == ["OK 2"]
-    assert peer.ask("LIST a") == [
+    expected = [
         '* 1 dead deliveries=2 failures=2 reason="failed too often" 1',
         "* 2 delayed due_in=5 deliveries=1 failures=1 2",
         "OK 2",
     ]
+    assert peer.ask("LIST a") == expected
+    sim.restart()
+    assert sim.connect().ask("LIST a") == expected
 
 
 def test_a_touch_makes_a_lease_longer_and_never_shorter(sim: Sim, peer: Peer) -> None:

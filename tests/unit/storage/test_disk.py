@@ -1,11 +1,13 @@
 """The real disk does what the simulated one is believed to show."""
 
+import errno
 import os
+import resource
 from pathlib import Path
 
 import pytest
 
-from qserver.storage.disk import Disk, RealDisk
+from qserver.storage.disk import SPACE_UNKNOWN, Disk, RealDisk
 
 DISK: Disk = RealDisk()
 
@@ -63,3 +65,54 @@ def test_a_lock_is_held_until_it_is_closed(tmp_path: Path) -> None:
         DISK.lock(tmp_path / "lock")
     DISK.close(held)
     DISK.close(DISK.lock(tmp_path / "lock"))
+
+
+@pytest.mark.parametrize("error", [None, errno.EOPNOTSUPP, errno.EINVAL, "absent"])
+def test_room_that_was_allocated_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int | str | None
+) -> None:
+    """Zeros are written where the file system can't set blocks aside, or the system can't ask."""
+
+    def refuse(*_: int) -> None:
+        raise OSError(error, "refused")
+
+    if error == "absent":
+        monkeypatch.delattr(os, "posix_fallocate")
+    elif error is not None:
+        monkeypatch.setattr(os, "posix_fallocate", refuse)
+    file = DISK.create(tmp_path / "a")
+    DISK.allocate(file, 200_000)
+    DISK.close(file)
+    status = (tmp_path / "a").stat()
+    assert (status.st_size, status.st_blocks * 512 >= 200_000) == (200_000, True)
+
+
+def test_room_that_is_not_there_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = DISK.create(tmp_path / "a")
+    with pytest.raises(OSError, match=r"No space left|too large"):
+        DISK.allocate(file, 1 << 60)
+    DISK.close(file)
+
+
+def test_space_is_told_as_the_system_tells_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures = os.statvfs(tmp_path)
+    free, size = DISK.space(tmp_path)
+    assert 0 < free < size
+    assert size == figures.f_blocks * figures.f_frsize
+
+    class Figures:
+        f_blocks, f_bfree, f_bavail, f_frsize = 100, 50, 40, 4096
+
+    monkeypatch.setattr(os, "statvfs", lambda _: Figures)
+    for user, blocks in ((0, 50), (1000, 40)):
+        monkeypatch.setattr(os, "geteuid", lambda user=user: user)
+        assert DISK.space(tmp_path) == (blocks * 4096, 100 * 4096)
+    limits = (10_000, resource.RLIM_INFINITY)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits)
+    assert DISK.space(tmp_path)[1] == 10_000
+    Figures.f_blocks = 0
+    assert DISK.space(tmp_path) == (SPACE_UNKNOWN, SPACE_UNKNOWN)

@@ -95,8 +95,13 @@ def test_the_largest_claim_of_a_sync_counts_whatever_else_is_broken() -> None:
 
 def test_a_header_is_its_own_segments_only() -> None:
     header = seal.header(12, 0xABC)
-    assert seal.header_prev(header, 12) == 0xABC
-    assert seal.header_prev(header, 13) is None
-    assert seal.header_prev(header[:-1], 12) is None
+    assert seal.read_header(header, 12) == (0xABC, 0xABC, len(header))
+    assert seal.read_header(header, 13) is None
+    assert seal.read_header(header[:-1], 12) is None
+
+
+def test_a_header_behind_a_gap_names_both_ends() -> None:
+    header = seal.header(12, 0xABC, 0xDEF)
+    assert seal.read_header(header + b"more", 12) == (0xABC, 0xDEF, len(header))
     assert seal.header_format(header) == seal.FORMAT
     assert seal.header_format(b"") == 0

@@ -1,0 +1,147 @@
+"""Compaction: what the oldest segment keeps is told again, and says the same."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from qserver.broker import compaction
+from qserver.broker.message import Message
+from tests.unit.broker.bench import Bench
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def one_of_each(bench: Bench) -> None:
+    """Messages in every state, with everything that a message can have."""
+    bench.configure(retain=600, backoff=5)
+    bench.configure("back", requeue="back")
+    everything = {"key": "k", "trace": "t", "dedup": "d", "ttl": 60.0}
+    bench.put(priority=9)
+    bench.put(priority=0, **everything)
+    bench.put(body=b'{"a" :  -0}')
+    bench.put(delay=30)
+    bench.put(delay=30, ttl=90)
+    for _ in range(8):
+        bench.put("work")
+    held = bench.get("work", count=8, client=bench.join("s"))
+    bench.configure("work", retain=600, backoff=5, requeue="back")
+    bench.release(held[0])
+    bench.nack(held[1], reason="r")
+    bench.nack(held[2], dead=True)
+    bench.ack(held[3])
+    bench.touch(held[4], lease=500)
+    bench.nack(held[6], dead=True, reason="r")
+    bench.nack(held[7], dead=True, reason="r")
+    bench.redrive("work", reason="r", count=1)
+    bench.put("keyed", dedup="outlives")
+    bench.ack(*bench.get("keyed"))
+
+
+def shown(message: Message) -> dict[str, Any]:
+    fields = ("id", "body", "put_at", "priority", "state", "lease", "deliveries", "failures")
+    details = ("key", "trace", "dedup", "reason", "expires_at", "due_at")
+    return {
+        **{name: getattr(message, name) for name in fields},
+        **{name: getattr(message.details, name, None) or None for name in details},
+        "losses": message.losses,
+        "queue": message.queue.name,
+        "place": message.place(),
+        "session": message.session and message.session.name,
+        "deadline": message.deadline if message.lease else None,
+    }
+
+
+def rows(bench: Bench) -> dict[int, dict[str, Any]]:
+    return {message.id: shown(message) for message in bench.broker.messages.values()}
+
+
+def roll(bench: Bench) -> None:
+    """A new segment begins."""
+    bench.broker.recorder.segment += 1  # type: ignore[misc]  # what a journal does
+
+
+def segments(bench: Bench) -> Counter[int]:
+    return Counter({segment: count for segment, count in bench.broker.live.items() if count})
+
+
+def test_what_is_told_again_says_all_there_is(bench: Bench) -> None:
+    one_of_each(bench)
+    before = rows(bench)
+    roll(bench)
+    told = len(bench.lines)
+    assert compaction.move(bench.broker, 1, 1 << 20) > 0
+    assert compaction.move(bench.broker, 1, 1 << 20) > 0
+    assert compaction.move(bench.broker, 1, 1 << 20) == 0
+    assert segments(bench) == {2: len(before) + 2}
+    again = Bench(lines=bench.lines[told:], now=bench.now)
+    assert rows(again) == before == rows(bench)
+    assert again.put("keyed", dedup="outlives") == bench.put("keyed", dedup="outlives")
+
+
+def test_told_twice_it_is_there_once(bench: Bench) -> None:
+    one_of_each(bench)
+    before = rows(bench)
+    for _ in range(2):
+        roll(bench)
+        compaction.move(bench.broker, bench.broker.recorder.segment - 1, 1 << 20)
+    again = bench.rebuilt()
+    assert rows(again) == before
+    assert again.ids("q", "work") == bench.ids("q", "work")
+
+
+def test_what_the_later_segments_keep_stays_where_it_is(bench: Bench) -> None:
+    for _ in range(3):
+        bench.put()
+        bench.put(dedup=f"k{bench.now}")
+        bench.stall(1)
+        roll(bench)
+    compaction.move(bench.broker, 1, 1 << 20)
+    compaction.move(bench.broker, 1, 1 << 20)
+    assert segments(bench) == {2: 3, 3: 3, 4: 3}
+
+
+def test_only_about_as_much_is_moved_as_was_asked_for(bench: Bench) -> None:
+    for _ in range(3000):
+        bench.put(body=b"1" * 20)
+    roll(bench)
+    moved = 0
+    while step := compaction.move(bench.broker, 1, 10_000):
+        assert step <= 10_100
+        moved += step
+        assert segments(bench)[2] == moved // 100
+    assert segments(bench) == {2: 3000}
+    assert bench.ids(count=3000) == list(range(1, 3001))
+
+
+def test_keys_are_moved_in_steps_too(bench: Bench) -> None:
+    for n in range(100):
+        bench.put("ab"[n % 2], dedup=f"k{n}")
+    bench.ack(*bench.get("a", "b", count=100))
+    roll(bench)
+    steps = 0
+    while compaction.move(bench.broker, 1, 1000):
+        steps += 1
+    assert segments(bench) == {2: 100}
+    assert 8 <= steps <= 12
+
+
+def test_messages_and_keys_that_go_after_they_were_moved_leave_nothing(bench: Bench) -> None:
+    bench.configure(dedup_window=10)
+    bench.put(dedup="k", ttl=5)
+    roll(bench)
+    compaction.move(bench.broker, 1, 1000)
+    compaction.move(bench.broker, 1, 1000)
+    bench.after(20)
+    assert not segments(bench)
+
+
+def test_what_is_live_is_estimated_by_bodies_and_records(bench: Bench) -> None:
+    assert compaction.live_bytes(bench.broker) == 0
+    bench.put(body=b"1" * 100, dedup="k")
+    assert compaction.live_bytes(bench.broker) == 100 + 2 * compaction.RECORD_OVERHEAD
+    bench.ack(*bench.get())
+    assert compaction.live_bytes(bench.broker) == compaction.RECORD_OVERHEAD

@@ -1,0 +1,101 @@
+"""Dedup keys: a second PUT within the window stores nothing."""
+
+import pytest
+
+from qserver.broker.dedup import Dedup
+from tests.unit.broker.bench import Bench
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_a_duplicate_is_answered_with_the_first_one_s_id(bench: Bench) -> None:
+    assert [bench.put(dedup="k"), bench.put(dedup="k"), bench.put(dedup="other")] == [1, 1, 2]
+    assert bench.broker.counters.duplicates == 1
+    assert bench.ids() == [1, 2]
+
+
+def test_keys_are_of_one_queue(bench: Bench) -> None:
+    assert [bench.put("a", dedup="k"), bench.put("b", dedup="k")] == [1, 2]
+
+
+def test_a_key_holds_for_the_window_and_no_longer(bench: Bench) -> None:
+    bench.configure(dedup_window=10)
+    bench.put(dedup="k")
+    bench.after(9.99)
+    assert bench.put(dedup="k") == 1
+    bench.after(0.01)
+    assert bench.put(dedup="k") == 2
+
+
+def test_a_duplicate_does_not_make_the_window_longer(bench: Bench) -> None:
+    bench.configure(dedup_window=10)
+    bench.put(dedup="k")
+    bench.after(9)
+    bench.put(dedup="k")
+    bench.after(1)
+    assert bench.put(dedup="k") == 2
+
+
+@pytest.mark.parametrize("end", ["ack", "purge", "expire", "dead"])
+def test_a_key_holds_whatever_became_of_the_message(bench: Bench, end: str) -> None:
+    bench.put(dedup="k", ttl=1)
+    if end == "ack":
+        bench.ack(*bench.get())
+    elif end == "purge":
+        bench.purge()
+    elif end == "expire":
+        bench.after(2)
+    else:
+        bench.nack(*bench.get(), dead=True)
+    assert bench.put(dedup="k") == 1
+
+
+def test_a_drop_forgets_the_keys(bench: Bench) -> None:
+    bench.put(dedup="k")
+    bench.drop()
+    assert not any(bench.broker.live.values())
+    assert bench.put(dedup="k") == 2
+
+
+def test_keys_whose_time_is_over_are_forgotten_by_themselves(bench: Bench) -> None:
+    bench.configure(dedup_window=10)
+    for n in range(20):
+        bench.put(dedup=f"k{n}")
+        bench.after(1)
+    dedup = bench.broker.queues["q"].dedup
+    assert dedup is not None
+    assert len(dedup) <= 12
+    bench.after(12)
+    assert bench.broker.queues["q"].dedup is None
+    assert sum(bench.broker.live.values()) == 20
+
+
+def test_without_a_window_nothing_is_remembered(bench: Bench) -> None:
+    bench.configure(dedup_window=0)
+    assert [bench.put(dedup="k"), bench.put(dedup="k")] == [1, 2]
+    bench.after(2)
+    assert bench.broker.queues["q"].dedup is None
+
+
+def test_a_shorter_window_holds_for_new_keys(bench: Bench) -> None:
+    bench.put(dedup="old")
+    bench.configure(dedup_window=1)
+    bench.put(dedup="new")
+    bench.after(1)
+    assert bench.put(dedup="new") == 3
+    assert bench.put(dedup="old") == 1
+
+
+def test_a_key_that_is_used_again_is_counted_once() -> None:
+    dedup = Dedup()
+    assert dedup.add("k", 1, until=10.0, segment=1) is None
+    assert dedup.add("k", 2, until=20.0, segment=2) == 1
+    assert dedup.expire(10.0) == []
+    assert dedup.find("k", 19.9) == 2
+    assert dedup.segments() == [2]
+    assert dedup.expire(20.0) == [2]
+    assert len(dedup) == 0
+    assert dedup.next_deadline() is None

@@ -1,0 +1,128 @@
+"""The index of ids: ordered, findable, and bounded under any churn."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qserver.broker import index
+from qserver.broker.index import BLOCK, Index
+from tests.unit.broker.bench import Bench
+
+
+class Alive:
+    """Which ids are alive."""
+
+    def __init__(self) -> None:
+        self.ids: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def has(self, message_id: int) -> bool:
+        return message_id in self.ids
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("add"), st.integers(1, 20)),
+        st.tuples(st.just("remove"), st.integers(0, 200)),
+        st.tuples(st.just("remove all"), st.just(0)),
+        st.tuples(st.just("move in"), st.integers(0, 200)),
+    ),
+    max_size=80,
+)
+
+
+@given(STEPS)
+def test_every_id_that_is_alive_is_found_from_any_cursor(steps: list[tuple[str, int]]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(index, "BLOCK", 4)
+        alive = Alive()
+        ids = Index(alive)
+        last = 0
+        gone: list[int] = []
+        for step, number in steps:
+            if step == "add":
+                for _ in range(number):
+                    last += 2
+                    alive.ids.add(last)
+                    ids.add(last)
+            elif step == "remove all":
+                alive.ids.clear()
+            elif step == "remove" and alive.ids:
+                gone.append(sorted(alive.ids)[number % len(alive.ids)])
+                alive.ids.discard(gone[-1])
+            elif step == "move in":
+                moved = gone.pop() if gone and number % 2 else min(number * 2 + 1, last - 1)
+                if moved > 0 and moved not in alive.ids:
+                    alive.ids.add(moved)
+                    ids.insert(moved)
+        listed = list(ids.after(0))
+        assert listed == sorted(set(listed))
+        for after in range(-1, last + 2):
+            found = [i for i in ids.after(after) if i in alive.ids]
+            assert found == sorted(i for i in alive.ids if i > after)
+        assert len(ids) == len(listed)
+
+
+@pytest.mark.parametrize("kept", [0, 1000])
+def test_it_stays_bounded_while_messages_come_and_go(kept: int) -> None:
+    bench = Bench()
+    for _ in range(kept):
+        bench.put(delay=1e6)
+    for _ in range(20_000):
+        bench.put()
+        bench.ack(*bench.get())
+    assert len(bench.broker.queues["q"].index) <= kept * 2 + 4 * BLOCK
+
+
+def test_it_stays_bounded_where_messages_only_move_in() -> None:
+    bench = Bench()
+    for _ in range(5000):
+        bench.put("a")
+        bench.nack(*bench.get("a"), dead=True)
+        bench.redrive("a", to="b")
+        bench.ack(*bench.get("b"))
+    assert len(bench.broker.queues["b"].index) <= 4 * BLOCK
+
+
+def test_it_stays_bounded_where_messages_move_in_before_others() -> None:
+    bench = Bench()
+    for _ in range(20_000):
+        bench.put("a")
+    bench.nack(*bench.get("a", count=20_000), dead=True)
+    bench.put("b")
+    assert bench.redrive("a", to="b") == 20_000
+    held = bench.get("b", count=20_001)
+    assert [message_id for message_id, _ in held] == list(range(1, 20_002))
+    bench.ack(*held)
+    for _ in range(100_000):
+        bench.put("b")
+        bench.ack(*bench.get("b"))
+    assert len(bench.broker.queues["b"].index) <= 8 * BLOCK
+
+
+def test_a_dropped_queue_s_index_is_swept_no_more() -> None:
+    alive = Alive()
+    ids = Index(alive)
+    ids.forget()
+    for message_id in range(4 * BLOCK):
+        ids.add(message_id)
+    assert len(ids) == 4 * BLOCK
+
+
+def test_a_list_is_right_while_the_index_is_swept() -> None:
+    bench = Bench()
+    expected = []
+    for n in range(1, 20_001):
+        bench.put()
+        (held,) = bench.get(lease=1e6)
+        if n % 7:
+            bench.ack(held)
+        else:
+            expected.append(n)
+        if n % 997 == 0:
+            listed = [
+                i for i in bench.broker.queues["q"].ids_after(0) if i in bench.broker.messages
+            ]
+            assert listed == expected

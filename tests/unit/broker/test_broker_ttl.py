@@ -1,0 +1,119 @@
+"""A ttl: what is not delivered by then is dropped, or dead."""
+
+import pytest
+
+from tests.unit.broker.bench import Bench
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_a_message_that_nobody_took_in_time_is_gone(bench: Bench) -> None:
+    bench.put(ttl=10)
+    bench.after(9.99)
+    assert bench.state(1) == "ready"
+    bench.after(0.01)
+    assert bench.state(1) == "gone"
+    assert bench.records("gone") == [{"op": "gone", "ids": [1]}]
+    assert bench.broker.counters.expiries == 1
+
+
+def test_by_setting_it_is_dead_and_says_why(bench: Bench) -> None:
+    bench.configure(expired="dead")
+    bench.put(ttl=10)
+    bench.after(10)
+    assert (bench.state(1), bench.reason(1)) == ("dead", "expired")
+    assert bench.get() == []
+
+
+def test_a_delayed_message_expires_too(bench: Bench) -> None:
+    bench.configure(expired="dead")
+    bench.put(ttl=10, delay=20)
+    bench.after(10)
+    assert (bench.state(1), bench.reason(1)) == ("dead", "expired")
+
+
+def test_what_is_due_when_its_ttl_is_over_is_not_delivered(bench: Bench) -> None:
+    bench.put(ttl=10, delay=10)
+    bench.after(10)
+    assert bench.state(1) == "gone"
+
+
+def test_a_delay_within_the_ttl_is_kept(bench: Bench) -> None:
+    bench.put(ttl=10, delay=4)
+    bench.after(4)
+    assert bench.state(1) == "ready"
+    bench.after(6)
+    assert bench.state(1) == "gone"
+
+
+@pytest.mark.parametrize("end", ["release", "nack", "lost"])
+def test_the_ttl_of_a_leased_message_waits_for_the_lease_s_end(bench: Bench, end: str) -> None:
+    bench.put(ttl=10)
+    (held,) = bench.get(lease=15)
+    bench.after(14)
+    assert bench.state(1) == "leased"
+    if end == "release":
+        bench.release(held)
+    elif end == "nack":
+        bench.nack(held)
+    else:
+        bench.after(1)
+    assert bench.state(1) == "gone"
+
+
+def test_a_message_that_comes_back_in_time_still_expires(bench: Bench) -> None:
+    bench.put(ttl=10)
+    bench.release(*bench.get(lease=15))
+    bench.after(10)
+    assert bench.state(1) == "gone"
+
+
+def test_a_leased_message_whose_ttl_is_over_can_be_acked(bench: Bench) -> None:
+    bench.put(ttl=1)
+    (held,) = bench.get()
+    bench.after(5)
+    assert bench.ack(held) == []
+
+
+def test_dead_and_done_messages_do_not_expire(bench: Bench) -> None:
+    bench.configure(retain=1000)
+    bench.put(ttl=10)
+    bench.put(ttl=10)
+    first, second = bench.get(count=2)
+    bench.ack(first)
+    bench.nack(second, dead=True)
+    bench.after(100)
+    assert [bench.state(i) for i in (1, 2)] == ["done", "dead"]
+
+
+def test_a_redriven_message_has_no_ttl_any_more(bench: Bench) -> None:
+    bench.configure(expired="dead")
+    bench.put(ttl=10)
+    bench.after(10)
+    bench.redrive()
+    bench.after(100)
+    assert bench.ids() == [1]
+
+
+def test_of_many_that_expire_the_lanes_and_the_bodies_are_let_go(bench: Bench) -> None:
+    bench.put(body=b"keep")
+    for _ in range(1000):
+        bench.put(body=b"1" * 100, ttl=1)
+    lane = bench.broker.queues["q"].ready._lanes[0]
+    bench.after(1)
+    assert len(lane.fresh) <= 66
+    assert sum(len(message.body) for message in lane.fresh) == len(b"keep")
+    assert bench.ids() == [1]
+
+
+def test_an_expired_message_that_is_dead_keeps_its_body(bench: Bench) -> None:
+    bench.configure(expired="dead")
+    bench.put(body=b'"text"', ttl=1)
+    bench.after(1)
+    assert bench.message(1).body == b'"text"'
+    bench.redrive()
+    assert bench.ids() == [1]
+    assert bench.message(1).body == b'"text"'

@@ -1,0 +1,232 @@
+"""GETs that wait: first come, first served, and nobody in vain."""
+
+import pytest
+
+from qserver.broker import admin, get, timers
+from qserver.broker.message import Message
+from qserver.broker.session import Session
+from qserver.config import Limits
+from tests.unit.broker.bench import Bench
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_a_get_that_waits_is_served_by_the_first_message_that_comes(bench: Bench) -> None:
+    client = bench.wait()
+    bench.put()
+    bench.serve()
+    assert client.got == [[(1, 1)]]
+    assert not bench.broker.waiters
+
+
+def test_waiters_are_served_first_come_first_served(bench: Bench) -> None:
+    clients = [bench.wait() for _ in range(3)]
+    for _ in range(2):
+        bench.put()
+    bench.serve()
+    assert [client.got for client in clients] == [[[(1, 1)]], [[(2, 2)]], []]
+
+
+def test_that_holds_over_queues_too(bench: Bench) -> None:
+    first, second = bench.wait("a"), bench.wait("a", "b")
+    bench.put("a")
+    bench.put("b")
+    bench.serve()
+    assert (first.got, second.got) == ([[(1, 1)]], [[(2, 2)]])
+
+
+def test_many_waiters_of_many_queues_are_served_in_the_order_they_came(bench: Bench) -> None:
+    queues = ["a", "b", "c", "d"]
+    clients = [bench.wait(*queues[n % 4 :], *queues[: n % 4]) for n in range(40)]
+    for n in range(30):
+        bench.put(queues[n % 4])
+    bench.serve()
+    leases = [client.got[0][0][1] for client in clients[:30]]
+    assert leases == list(range(1, 31))
+    assert all(not client.got for client in clients[30:])
+
+
+def test_who_waits_for_several_queues_gets_from_the_first_one_first(bench: Bench) -> None:
+    client = bench.wait("a", "b", count=3)
+    bench.put("b")
+    bench.put("a")
+    bench.serve()
+    assert client.got == [[(2, 1), (1, 2)]]
+
+
+def test_a_waiter_gets_all_that_came_in_the_turn_up_to_its_count(bench: Bench) -> None:
+    client = bench.wait(count=2)
+    for _ in range(3):
+        bench.put()
+    bench.serve()
+    assert client.got == [[(1, 1), (2, 2)]]
+    assert bench.ids() == [3]
+
+
+def test_one_message_wakes_one_waiter(bench: Bench) -> None:
+    clients = [bench.wait(count=5) for _ in range(100)]
+    bench.put()
+    bench.serve()
+    assert [len(client.got) for client in clients] == [1] + [0] * 99
+
+
+def test_a_get_that_comes_later_does_not_overtake_one_that_waits(bench: Bench) -> None:
+    client = bench.wait()
+    bench.put()
+    assert bench.get() == []
+    assert client.got == [[(1, 1)]]
+
+
+def test_a_waiter_ends_with_nothing_when_its_time_is_over(bench: Bench) -> None:
+    client = bench.wait(seconds=5)
+    bench.after(4.99)
+    assert client.got == []
+    bench.after(0.02)
+    assert client.got == [[]]
+    bench.put()
+    bench.serve()
+    assert client.got == [[]]
+    assert bench.state(1) == "ready"
+
+
+def test_a_waiter_that_stops_is_told_nothing_and_hinders_nobody(bench: Bench) -> None:
+    bench.wait("a", "b")
+    waiter = get.wait(bench.broker, bench.now, first := bench.join("s"), ["a", "b"], 1, None, 60)
+    last = bench.wait("b")
+    get.stop_waiting(bench.broker, waiter)
+    bench.put("a")
+    bench.put("b")
+    bench.serve()
+    assert first.got == []
+    assert last.got == [[(2, 2)]]
+
+
+@pytest.mark.parametrize(
+    "event", ["delay", "lost", "nack", "release", "redrive", "session", "resume"]
+)
+def test_whatever_makes_a_message_ready_serves_who_waits(bench: Bench, event: str) -> None:
+    bench.configure(backoff=1)
+    holder = bench.join("s", grace=1)
+    if event == "delay":
+        bench.put(delay=1)
+    else:
+        bench.put()
+    if event == "resume":
+        admin.pause(bench.broker, "q", paused=True)
+    elif event == "lost":
+        bench.get(lease=1)
+    elif event != "delay":
+        held = bench.get(client=holder)
+    client = bench.wait()
+    if event == "nack":
+        bench.nack(*held)
+    elif event == "release":
+        bench.release(*held)
+    elif event == "redrive":
+        bench.nack(*held, dead=True)
+        bench.redrive()
+    elif event == "session":
+        bench.leave(holder)
+    else:
+        admin.pause(bench.broker, "q", paused=False)
+    bench.after(1)
+    assert [len(got) for got in client.got] == [1]
+
+
+def test_a_paused_queue_serves_nobody_until_it_is_resumed(bench: Bench) -> None:
+    admin.pause(bench.broker, "q", paused=True)
+    client = bench.wait()
+    bench.put()
+    bench.serve()
+    assert client.got == []
+    admin.pause(bench.broker, "q", paused=False)
+    bench.serve()
+    assert client.got == [[(1, 1)]]
+
+
+def test_who_waits_for_a_paused_queue_and_another_gets_the_other_s(bench: Bench) -> None:
+    bench.put("a")
+    admin.pause(bench.broker, "a", paused=True)
+    client = bench.wait("a", "b")
+    bench.put("b")
+    bench.serve()
+    assert client.got == [[(2, 1)]]
+
+
+def test_waiting_outlives_the_queue(bench: Bench) -> None:
+    client = bench.wait()
+    bench.put()
+    bench.drop()
+    bench.serve()
+    assert client.got == []
+    bench.put()
+    bench.serve()
+    assert client.got == [[(2, 1)]]
+
+
+def test_waiting_outlives_a_queue_that_is_forgotten() -> None:
+    bench = Bench(limits=Limits(queues_max=1))
+    bench.configure()
+    client = bench.wait()
+    bench.put("other")
+    bench.drop("other")
+    bench.put()
+    bench.serve()
+    assert client.got == [[(2, 1)]]
+
+
+def test_a_message_that_is_gone_before_the_turn_ends_serves_nobody(bench: Bench) -> None:
+    client = bench.wait()
+    bench.put()
+    bench.purge()
+    bench.serve()
+    assert client.got == []
+    assert list(bench.broker.waiters) == ["q"]
+
+
+def test_a_waiter_is_leased_to_for_its_session(bench: Bench) -> None:
+    client = bench.join("s")
+    get.wait(bench.broker, bench.now, client, ["q"], 1, 5.0, 60)
+    bench.put()
+    bench.serve()
+    session = bench.message(1).session
+    assert session is not None
+    assert session.name == "s"
+    assert bench.message(1).deadline == bench.now + 5
+
+
+class _AsksAgain:
+    """A worker that asks for the next message as soon as it has one."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.session: Session | None = None
+        self.ids: list[int] = []
+        self._bench = bench
+        self.wait()
+
+    def wait(self) -> None:
+        get.wait(self._bench.broker, self._bench.now, self, ["q"], 1, None, 60.0)
+
+    def delivered(self, messages: list[Message]) -> None:
+        self.ids += [message.id for message in messages]
+        self.wait()
+
+
+def test_who_asks_again_stands_behind_those_who_wait(bench: Bench) -> None:
+    workers = [_AsksAgain(bench) for _ in range(3)]
+    for _ in range(7):
+        bench.put()
+    bench.serve()
+    assert [worker.ids for worker in workers] == [[1, 4, 7], [2, 5], [3, 6]]
+
+
+def test_all_waits_that_are_over_end_in_one_tick(bench: Bench) -> None:
+    clients = [bench.wait(seconds=1) for _ in range(1500)]
+    bench.stall(2)
+    assert bench.tick()
+    assert sum(client.got == [[]] for client in clients) == timers.BUDGET
+    assert not bench.tick()
+    assert all(client.got == [[]] for client in clients)
