@@ -1,6 +1,6 @@
 """CPU of the server per command, pipelined: PUT, and GET(count=100) + ACK, at several depths.
 
-    python benchmarks/commands.py [--sync 100ms] [--messages 200000] [--body 100] [--depth 1000000]
+    python -m benchmarks.commands [--sync 100ms] [--messages 200000] [--body 100] [--depth 1000000]
 
 The depth is how many other messages stand in the queue behind those that are measured.
 """
@@ -8,7 +8,7 @@ The depth is how many other messages stand in the queue behind those that are me
 import argparse
 import statistics
 
-from load import ServerProcess, about, body, now, server
+from benchmarks.load import ServerProcess, about, body, now, server
 
 BATCH = 1000
 GET_COUNT = 100

@@ -100,13 +100,13 @@ def server(*flags: str, data: Path | None = None) -> Iterator[ServerProcess]:
 def about() -> str:
     """What was measured on: versions and the machine."""
     import msgspec
-    import uvloop
+    from importlib.metadata import version
 
     import qserver
 
     return (
         f"qserver {qserver.__version__}, Python {platform.python_version()}, "
-        f"uvloop {uvloop.__version__}, msgspec {msgspec.__version__}, "
+        f"uvloop {version("uvloop")}, msgspec {msgspec.__version__}, "
         f"{os.cpu_count()} CPUs, {platform.system()} {platform.release()}"
     )
 

@@ -1,6 +1,6 @@
 """Memory: bytes for each queued message, and for each idle connection.
 
-    python benchmarks/memory.py [--messages 1000000] [--connections 10000]
+python -m benchmarks.memory [--messages 1000000] [--connections 10000]
 """
 
 import argparse
@@ -8,8 +8,8 @@ import resource
 import socket
 import time
 
-from commands import put
-from load import about, server
+from benchmarks.commands import put
+from benchmarks.load import about, server
 
 
 def messages(count: int, size: int) -> None:
@@ -43,7 +43,9 @@ def connections(count: int) -> None:
         idle_ms = (running.cpu_s() - cpu) / 2 * 1000
         for sock in held:
             sock.close()
-        print(f"{count:,} idle connections: {each:.0f} bytes each, {idle_ms:.2f} ms of CPU a second")
+        print(
+            f"{count:,} idle connections: {each:.0f} bytes each, {idle_ms:.2f} ms of CPU a second"
+        )
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Recovery: records and messages a second, and the time to listen again.
 
-    python benchmarks/recovery.py [--messages 1000000]
+    python -m benchmarks.recovery [--messages 1000000]
 
 The first journal holds that many messages that are alive; the second as many that were put,
 leased and acked, a hundred at a time, so that one record tells a hundred facts.
@@ -11,8 +11,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from commands import drain, put
-from load import about, now, server
+from benchmarks.commands import drain, put
+from benchmarks.load import about, now, server
 
 
 def measure(data: Path, what: str, facts: int) -> None:

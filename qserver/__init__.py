@@ -10,7 +10,8 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
     logs.py                     log lines for people and for machines
     config.py                   every number that someone might tune
     errors.py                   every failure with a name
-    ports.py                    the seams: recorder, restorer, journal
+    ports.py                    the storage seam: what is asked of a journal
+    facts.py                    what the broker and its journal tell each other
 
     server/run.py               from a configuration to a process and its exit code
     server/server.py            one turn of the loop; start and stop
@@ -47,7 +48,8 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
     broker/view.py              PEEK LIST STATS
     broker/checkpoint.py        what a new segment of the journal begins with
     broker/compaction.py        what an old segment is needed for is told again
-    broker/restore.py           facts become tables again
+    broker/restore.py           facts become messages again
+    broker/furnish.py           messages are put where they belong
 
     storage/recorder.py         facts become lines of JSON
     storage/record.py           lines of JSON become facts

@@ -1,4 +1,7 @@
-"""The command line: `qserver` serves, `qserver config` shows what is in force and why."""
+"""The command line: `qserver` serves, `qserver config` shows what is in force and why.
+
+What it does with a journal that no server works on, `cli_journal.py` has.
+"""
 
 import sys
 from typing import Any
@@ -6,7 +9,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from qserver import __version__, logs
+from qserver import __version__, cli_journal, logs
 from qserver.options import add_options, to_config
 
 _SOURCES = {
@@ -54,3 +57,6 @@ def config(ctx: click.Context) -> None:
         if origin == "environment":
             origin += f" (QSERVER_{name.upper()})"
         click.echo(f"{name:<{width}}  {value!s:<{shown}}  {origin}")
+
+
+cli_journal.add_to(main)

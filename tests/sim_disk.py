@@ -112,8 +112,8 @@ class SimDisk:
         self._faults.clear()
         for path, durable in self._directories_durable.items():
             written = self._directories[path]
-            for name in sorted(durable.keys() ^ written.keys()):
-                if not names_survive():
+            for name in sorted(durable.keys() | written.keys()):
+                if durable.get(name) is not written.get(name) and not names_survive():
                     _copy(name, durable, written)
         for names in self._directories.values():
             for file in names.values():

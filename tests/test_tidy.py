@@ -16,7 +16,7 @@ CLIENT = ROOT / "qclient"
 LINES_MAX = 400
 FUNCTION_LINES_MAX = 70
 
-# Which rooms of the server a room may import from, besides ports, errors and config.
+# Which rooms of the server a room may import from, besides what all may.
 MAY_IMPORT = {
     "wire": set[str](),
     "broker": set[str](),
@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "dispatch": {"wire", "broker"},
     "server": {"dispatch", "broker", "storage"},
 }
-COMMON = {"ports", "errors", "config"}
+COMMON = {"ports", "facts", "errors", "config"}
 
 # What a room without clocks, sockets, files and threads must not import.
 PURE_ROOMS = ("wire", "broker", "dispatch")

@@ -22,10 +22,10 @@ from qserver.broker.session import Session, Waiter
 from qserver.broker.wheel import Wheel
 from qserver.config import Limits
 from qserver.errors import RequestError
-from qserver.ports import Recorder
+from qserver.facts import Recorder
 
 MESSAGE_OVERHEAD = 320
-"""Bytes that a queued message costs besides its body: measured by benchmarks/memory.py."""
+"""Bytes that a queued message costs besides its body: measured by benchmarks.memory."""
 
 
 class Counters:

@@ -15,7 +15,7 @@ from qserver.broker.broker import MESSAGE_OVERHEAD, Broker
 from qserver.broker.message import DELAYED, DONE, LEASED, READY, STATES, Message
 from qserver.broker.queue import Queue
 from qserver.config import PRIORITY_DEFAULT
-from qserver.ports import Snapshot
+from qserver.facts import Snapshot
 
 RECORD_OVERHEAD = 80
 """Bytes that the record of a message takes besides its body, or that of a dedup key: about."""

@@ -136,9 +136,9 @@ def remember_key(
 
 def expire_keys(broker: Broker, queue: Queue, now: float) -> None:
     """Forget the dedup keys whose time is over."""
-    if queue.dedup is not None:
-        for segment in queue.dedup.expire(now):
-            broker.live[segment] -= 1
+    assert queue.dedup is not None
+    for segment in queue.dedup.expire(now):
+        broker.live[segment] -= 1
 
 
 def _check_room(queue: Queue, size: int) -> None:

@@ -1,13 +1,14 @@
 """The way back: facts read from the journal become tables again.
 
-Each method is the counterpart of one of `ports.Recorder`; folding them in order gives the state
+Each method is the counterpart of one of `facts.Recorder`; folding them in order gives the state
 at which the journal ends. Times come as wall-clock seconds, 0.0 for none. Nothing is recorded, no
 clock is asked: what became due while the server was away is found by the first ticks, as ever.
 
 While facts are told, a message is only its fields: where it stands in its queue, what timer it
-has, which tables it is in, all that follows from them and is made once, by `finish`. So most facts
-cost a look-up and a few assignments, however much they moved when they happened. And no fact leans
-on what a message was before, so one that is missing (a repair gave it up) makes the next no harder.
+has, which tables it is in, all that follows from them and is made once, in `furnish.py`. So most
+facts cost a look-up and a few assignments, however much they moved when they happened. And no fact
+leans on what a message was before: one that is missing (a repair gave it up) makes the next no
+harder.
 """
 
 from array import array
@@ -18,6 +19,7 @@ from typing import Any, Final
 
 from qserver.broker.broker import Broker
 from qserver.broker.dedup import Dedup
+from qserver.broker.furnish import furnish
 from qserver.broker.message import (
     DEAD,
     DELAYED,
@@ -32,7 +34,7 @@ from qserver.broker.queue import DEFAULTS, Queue, Settings
 from qserver.broker.session import Session
 from qserver.config import PRIORITY_DEFAULT
 from qserver.errors import NewerFormat
-from qserver.ports import Snapshot
+from qserver.facts import Snapshot
 
 _SETTINGS: Final = frozenset(field.name for field in fields(Settings))
 
@@ -211,7 +213,7 @@ class Restorer:
     def due(self, ids: Iterable[int]) -> None:
         """Delayed messages became ready."""
         for message in self._known(ids):
-            message.state = READY
+            self._settle(message, READY)
 
     def gone(self, ids: Iterable[int]) -> None:
         """Messages were removed since their time was over."""
@@ -221,7 +223,7 @@ class Restorer:
     def dead(self, message_id: int, reason: str) -> None:
         """A message that nobody held became dead."""
         for message in self._known((message_id,)):
-            message.state = DEAD
+            self._settle(message, DEAD)
             message.detail().reason = reason
 
     def redrive(self, ids: Iterable[int], queue: str, place: int) -> None:
@@ -229,7 +231,7 @@ class Restorer:
         target = self._queue(queue)
         for number, message_id in enumerate(ids):
             for message in self._known((message_id,)):
-                message.state = READY
+                self._settle(message, READY)
                 message.failures = message.losses = 0
                 if message.details is not None:
                     message.details.reason = None
@@ -253,6 +255,10 @@ class Restorer:
         self._ids[target.name].append(message.id)
 
     def _settle(self, message: Message, state: int) -> None:
+        """Let a message be in a state that is no lease, whatever it was in.
+
+        Behind a gap that a repair left, it need not be in the state that its next record presumes.
+        """
         message.state = state
         message.lease = 0
         if message.session is not None:
@@ -354,59 +360,13 @@ class Restorer:
             session = self.broker.sessions[name] = Session(name, 0.0)
         return session
 
-    # --- the end -----------------------------------------------------------------------------------
-
     def finish(self, now: float) -> None:
         """All facts are told: put every message in its place, and let graces begin."""
-        broker = self.broker
-        for message in self._in_order_of_id():
-            self._furnish(message)
-        for queue in broker.queues.values():
-            if queue.dedup is not None:
-                queue.dedup.sort()
-                deadline = queue.dedup.next_deadline()
-                broker.wheel.schedule(queue, now if deadline is None else deadline)
-        for session in list(broker.sessions.values()):
-            if session.leases:
-                broker.wheel.schedule(session, now + session.grace_s)
-            else:
-                del broker.sessions[session.name]
-        for segment in [segment for segment, count in broker.live.items() if not count]:
-            del broker.live[segment]
-
-    def _in_order_of_id(self) -> Iterable[Message]:
         messages = self.broker.messages
-        if not self._is_out_of_order:
-            return messages.values()
-        return [messages[message_id] for message_id in sorted(messages)]
-
-    def _furnish(self, message: Message) -> None:
-        """Enter a message into what its fields say it belongs to."""
-        broker = self.broker
-        message.queue.index.add(message.id)
-        details = message.details
-        if details is not None and details.place > broker.last_place:
-            broker.last_place = details.place
-        state = message.state
-        if state == READY:
-            if details is None:
-                message.queue.ready.put(message)
-                return
-            if details.place:
-                message.queue.ready.put_back(message)
-            else:
-                message.queue.ready.put(message)
-            if details.expires_at:
-                broker.wheel.schedule(message, details.expires_at)
-            return
-        message.queue.held(state)[message.id] = message
-        if state == DELAYED:
-            detail = message.detail()
-            due = detail.due_at - broker.offset
-            ends = detail.expires_at or due
-            broker.wheel.schedule(message, min(due, ends))
-        elif state != DEAD:
-            broker.wheel.schedule(message, message.deadline)
+        in_order: Iterable[Message] = messages.values()
+        if self._is_out_of_order:
+            in_order = [messages[message_id] for message_id in sorted(messages)]
+        furnish(self.broker, in_order, now)
 
 
 def _details(what: Snapshot, offset: float) -> Details | None:

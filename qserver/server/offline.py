@@ -5,13 +5,16 @@ numbers go on a million behind the highest that can be seen anywhere, so that no
 is given out again whose record may have been lost.
 """
 
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from qserver.broker.broker import Broker
-from qserver.broker.message import DELAYED, LEASED, STATES, Message
+from qserver.broker.message import DELAYED, DONE, LEASED, STATES, Message
 from qserver.broker.restore import Restorer
 from qserver.config import RESERVED_NUMBERS, Limits
 from qserver.errors import Damaged, Locked, StorageFailed
@@ -19,11 +22,12 @@ from qserver.ports import Progress
 from qserver.storage.disk import Disk, RealDisk
 from qserver.storage.file import LOCK_NAME, lock
 from qserver.storage.loss import Loss
+from qserver.storage.memory import MemoryJournal
 from qserver.storage.record import replay
 from qserver.storage.recorder import JournalRecorder
-from qserver.storage.memory import MemoryJournal
 from qserver.storage.repair import repair as repair_files
 from qserver.storage.survey import Survey, records_of, survey
+from qserver.wire.words import timestamp
 
 
 @dataclass
@@ -39,7 +43,7 @@ class Report:
     found: Survey
     loss: Loss
     is_in_use: bool = False
-    kept_as: list[Path] | None = field(default=None)
+    kept_as: list[Path] | None = None
 
 
 class _Kept:
@@ -74,17 +78,109 @@ def repair(directory: Path, disk: Disk | None = None) -> Report:
         StorageError: it is in use, can't be read or written, or a later version wrote it.
     """
     disk = disk or RealDisk()
-    _names(disk, directory)
     held = lock(disk, directory)
     try:
         found = survey(disk, directory)
         report = Report(directory, found, _loss(disk, found))
         if not found.is_whole:
-            broker = _rebuilt(disk, found)
-            seen = [*report.loss.messages, *report.loss.facts, broker.last_id]
-            behind = JournalRecorder(journal := MemoryJournal())
-            broker.recorder = behind
-            report.kept_as = repair_files(disk, directory, found, _sequence(max(seen), broker))
+            record = _sequence_behind(_rebuilt(disk, found), report.loss)
+            report.kept_as = repair_files(disk, directory, found, record)
         return report
     finally:
         disk.close(held)
+
+
+def _sequence_behind(broker: Broker, loss: Loss) -> bytes:
+    """A record that no number may be given out that can have been given out before."""
+    last_id = max([broker.last_id, *loss.messages, *loss.facts])
+    lines: list[bytes] = []
+    recorder = JournalRecorder(MemoryJournal())
+    recorder.append = lines.append
+    recorder.sequence(last_id + RESERVED_NUMBERS, broker.last_lease + RESERVED_NUMBERS)
+    return b"".join(lines)
+
+
+def export(
+    directory: Path, queue: str | None = None, disk: Disk | None = None
+) -> Iterator[tuple[Message, bytes]]:
+    """The messages of a journal in order of id, each with its line of JSON.
+
+    Raises:
+        StorageError: it is damaged, can't be read, or a later version wrote it.
+    """
+    disk = disk or RealDisk()
+    found = survey(disk, directory)
+    if not found.is_whole:
+        first = found.damages[0] if found.damages else None
+        raise Damaged(
+            "the journal is damaged; see qserver check",
+            file=first.file if first else str(directory),
+            offset=first.offset if first else 0,
+        )
+    broker = _rebuilt(disk, found)
+    for message_id in sorted(broker.messages):
+        message = broker.messages[message_id]
+        if queue is None or message.queue.name == queue:
+            yield message, _line(broker, message)
+
+
+def is_done(message: Message) -> bool:
+    """Whether a message is only retained."""
+    return message.state == DONE
+
+
+def _is_in_use(disk: Disk, directory: Path) -> bool:
+    """Whether a server works there. Nothing is created: a directory without a lock has none."""
+    try:
+        if LOCK_NAME not in disk.names(directory):
+            return False
+        disk.close(lock(disk, directory))
+    except Locked:
+        return True
+    except OSError as error:
+        raise StorageFailed(f"{directory}: can't read the directory: {error}") from error
+    return False
+
+
+def _loss(disk: Disk, found: Survey) -> Loss:
+    loss = Loss()
+    for damage in found.damages:
+        content = disk.read(Path(damage.file))
+        loss.read(content[damage.offset : damage.offset + damage.bytes])
+    return loss
+
+
+def _rebuilt(disk: Disk, found: Survey) -> Broker:
+    """What a server would hold that was started on what is kept."""
+    now = time.monotonic()
+    broker = Broker(JournalRecorder(MemoryJournal()), Limits(), now=now, wall=time.time())
+    restorer = Restorer(broker)
+    replay(_Kept(disk, found), restorer)
+    restorer.finish(now)
+    return broker
+
+
+def _line(broker: Broker, message: Message) -> bytes:
+    """A message as one line of JSON; its body as the client wrote it."""
+    fields: dict[str, Any] = {
+        "id": message.id,
+        "queue": message.queue.name,
+        "state": STATES[message.state],
+        "at": timestamp(message.put_at),
+        "priority": message.priority,
+        "deliveries": message.deliveries,
+        "failures": message.failures,
+        "losses": message.losses,
+    }
+    if message.state == LEASED:
+        fields["receipt"] = f"{message.id}.{message.lease}"
+        fields["until"] = timestamp(broker.wall(message.deadline))
+    details = message.details
+    if details is not None:
+        fields |= {"key": details.key, "trace": details.trace, "dedup": details.dedup}
+        fields["reason"] = details.reason
+        fields["due"] = timestamp(details.due_at) if message.state == DELAYED else None
+        expires = details.expires_at
+        fields["expires"] = timestamp(broker.wall(expires)) if expires else None
+    shown = {name: value for name, value in fields.items() if value not in (None, "")}
+    return b'%b,"body":%b}' % (msgspec.json.encode(shown)[:-1], message.body)

@@ -17,7 +17,7 @@ import uvloop
 
 from qserver import __version__
 from qserver.config import Config
-from qserver.errors import StorageError
+from qserver.errors import Damaged, StorageError
 from qserver.ports import Journal, Progress
 from qserver.server.server import Server
 from qserver.storage.file import open_directory
@@ -48,6 +48,13 @@ def run(config: Config) -> int:
             server.recover(progress)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_serve(server))
+    except Damaged as error:
+        log.critical(
+            "the server did not start: the journal is damaged; nothing was changed; look at it with"
+            f" `qserver check {config.data}`, mend it with `qserver repair {config.data}`",
+            error=str(error),
+        )
+        return 1
     except StorageError as error:
         log.critical("the server did not start: nothing was changed", error=str(error))
         return 1

@@ -10,7 +10,8 @@ import msgspec
 
 from qserver.config import PRIORITY_DEFAULT
 from qserver.errors import NewerFormat
-from qserver.ports import Journal, Progress, Restorer, Snapshot
+from qserver.facts import Restorer, Snapshot
+from qserver.ports import Progress, Source
 
 
 class _Record(msgspec.Struct, tag_field="op", gc=False):
@@ -279,7 +280,7 @@ _decoder: Final = msgspec.json.Decoder(
 )
 
 
-def replay(journal: Journal, restorer: Restorer, progress: Progress | None = None) -> int:
+def replay(journal: Source, restorer: Restorer, progress: Progress | None = None) -> int:
     """Tell everything the journal holds, in order; answers how many records that were.
 
     Raises:

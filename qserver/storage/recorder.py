@@ -17,7 +17,8 @@ from typing import Any, Final
 import msgspec
 
 from qserver.config import PRIORITY_DEFAULT
-from qserver.ports import Journal, Recorded, Snapshot
+from qserver.facts import Recorded, Snapshot
+from qserver.ports import Journal
 
 _quote: Final = msgspec.json.Encoder().encode
 
@@ -31,7 +32,7 @@ def _ids(ids: Iterable[int]) -> bytes:
 
 
 class JournalRecorder:
-    """Writes facts into a journal. What each method tells, `ports.Recorder` says."""
+    """Writes facts into a journal. What each method tells, `facts.Recorder` says."""
 
     __slots__ = ("_journal", "append", "live", "segment")
 

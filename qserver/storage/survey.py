@@ -214,10 +214,13 @@ def _contradiction(segments: list[Segment]) -> tuple[Segment, Stretch] | None:
     before: tuple[Segment, Stretch] | None = None
     for segment in segments:
         for stretch in segment.stretches:
-            if before is not None and stretch.first == before[1].last + 1:
-                if stretch.prev != before[1].crc:
-                    shorter = stretch.batches <= before[1].batches
-                    return (segment, stretch) if shorter else before
+            if (
+                before is not None
+                and stretch.first == before[1].last + 1
+                and stretch.prev != before[1].crc
+            ):
+                shorter = stretch.batches <= before[1].batches
+                return (segment, stretch) if shorter else before
             before = segment, stretch
     return None
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from qserver.broker.broker import MESSAGE_OVERHEAD, Broker
 from qserver.broker.message import DELAYED, DONE, GONE, LEASED, READY, STATES, Message
-from qserver.broker.queue import Queue
+from qserver.broker.queue import DEFAULTS, Queue
 from tests.model.model import HELD, Model, ModelMessage
 
 TEXTS = ("key", "trace", "dedup", "reason")
@@ -43,6 +43,9 @@ def _check_queues(broker: Broker, model: Model) -> None:
         for number, state in enumerate(STATES):
             assert queue.count(number) == len(model.of(name, state))
         if queue.is_plain():
+            continue
+        if name not in model.queues:  # dropped when only a key was left of it that is over
+            assert (len(queue), queue.paused, queue.settings) == (0, False, DEFAULTS)
             continue
         assert asdict(queue.settings) == model.queues[name].settings
         assert queue.paused == model.queues[name].paused
@@ -139,3 +142,12 @@ def check_nobody_waits_in_vain(broker: Broker) -> None:
     for name in broker.waiters:
         queue = broker.queues.get(name)
         assert queue is None or queue.paused or not queue.ready.count
+
+
+def bases(broker: Broker) -> dict[Any, int]:
+    """The segment of every message and every dedup key."""
+    found: dict[Any, int] = {m.id: m.segment for m in broker.messages.values()}
+    for name, queue in broker.queues.items():
+        if queue.dedup is not None:
+            found |= {(name, key): entry[2] for key, entry in queue.dedup._keys.items()}
+    return found

@@ -12,34 +12,20 @@ from typing import Any, NamedTuple
 from qserver.broker import admin, compaction, get, put, settle, timers, view
 from qserver.broker.broker import Broker
 from qserver.broker.checkpoint import checkpoint, record_stop
-from qserver.broker.message import STATES, Message
+from qserver.broker.message import STATES
 from qserver.broker.restore import Restorer
-from qserver.broker.session import Session, Waiter
 from qserver.config import Limits
 from qserver.errors import RequestError
 from qserver.storage.memory import MemoryJournal, MemoryStore
 from qserver.storage.record import replay
 from qserver.storage.recorder import JournalRecorder
+from tests.model.clients import FakeClient, receipts
 from tests.model.model import Delivered, Full, Receipt
-from tests.model.same import check
+from tests.model.same import bases, check
 from tests.model.verbs import ModelBroker
 
 LIMITS = Limits(memory_bytes_max=40 * 330, reply_bytes_max=30)
 SEGMENT_BYTES_MAX = 1000
-
-
-class FakeClient:
-    """One connection."""
-
-    def __init__(self, name: str, delivered: list[Delivered]) -> None:
-        self.name = name
-        self.session: Session | None = None
-        self.waiter: Waiter | None = None
-        self._delivered = delivered
-
-    def delivered(self, messages: list[Message]) -> None:
-        self.waiter = None
-        self._delivered.append((self.name, receipts(messages)))
 
 
 class Moment(NamedTuple):
@@ -47,19 +33,6 @@ class Moment(NamedTuple):
 
     lines: int
     model: ModelBroker
-
-
-def receipts(messages: list[Message]) -> list[Receipt]:
-    return [(message.id, message.lease) for message in messages]
-
-
-def bases(broker: Broker) -> dict[Any, int]:
-    """The segment of every message and every dedup key."""
-    found: dict[Any, int] = {m.id: m.segment for m in broker.messages.values()}
-    for name, queue in broker.queues.items():
-        if queue.dedup is not None:
-            found |= {(name, key): entry[2] for key, entry in queue.dedup._keys.items()}
-    return found
 
 
 def states(names: list[str]) -> list[int]:

@@ -169,6 +169,31 @@ def test_keys_that_were_over_before_the_restart_are_swept_after_it(bench: Bench)
     assert sum(again.broker.live.values()) == len(again.broker.messages)
 
 
+def test_a_key_that_was_used_again_after_its_window_is_counted_once(bench: Bench) -> None:
+    bench.configure(dedup_window=1)
+    bench.put(dedup="k")
+    bench.stall(2)
+    bench.put(dedup="k")
+    again = bench.rebuilt()
+    assert sum(again.broker.live.values()) == 3
+    assert again.put(dedup="k") == 2
+
+
+def test_a_fact_that_is_missing_makes_the_next_no_harder(bench: Bench) -> None:
+    """A repair may have given it up."""
+    bench.put()
+    for name in "st":
+        held = bench.get(client=bench.join(name))
+        bench.release(*held)
+    bench.ack(*bench.get(client=bench.join("u")))
+    kept = [line for line in bench.lines if b'"release"' not in line]
+    again = Bench(lines=kept)
+    assert not again.broker.messages
+    again = Bench(lines=kept[:-1])
+    assert list(again.broker.sessions) == ["u"]
+    assert again.state(1) == "leased"
+
+
 def test_what_was_counted_before_is_not_counted_again(bench: Bench) -> None:
     bench.put()
     bench.put(ttl=1)

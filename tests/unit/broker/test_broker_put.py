@@ -99,6 +99,15 @@ def test_a_put_that_is_refused_for_memory_leaves_nothing(options: dict[str, str]
     assert bench.broker.last_id == len(bench.lines) == len(bench.broker.messages)
 
 
+def test_a_full_disk_is_said_to_be_full() -> None:
+    """The server takes the bound away while the journal has no room."""
+    bench = Bench()
+    bench.put()
+    bench.broker.memory_bytes_max = 0
+    assert "the disk has no room for new messages" in refused(bench)
+    assert bench.ids() == [1]
+
+
 def test_memory_is_there_again_when_messages_go() -> None:
     bench = Bench(limits=Limits(memory_bytes_max=1000))
     bench.put(body=b"1" * 500)

@@ -150,6 +150,12 @@ def test_the_oldest_may_be_one_that_came_back(bench: Bench) -> None:
     oldest = bench.broker.queues["q"].oldest()
     assert oldest is not None
     assert oldest.id == 1
+    bench.put(delay=1)
+    bench.after(1)
+    assert bench.ids(count=1) == [1]
+    oldest = bench.broker.queues["q"].oldest()
+    assert oldest is not None
+    assert oldest.id == 2
 
 
 def test_the_figures_count_each_state_over_all_queues(bench: Bench) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from qserver.broker.message import Message
 from qserver.broker.queue import Queue
-from qserver.ports import Snapshot
+from qserver.facts import Snapshot
 from qserver.storage.memory import MemoryJournal, MemoryStore
 from qserver.storage.record import _Record, replay
 from qserver.storage.recorder import JournalRecorder

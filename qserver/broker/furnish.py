@@ -1,0 +1,55 @@
+"""The end of a restore: messages that are only their fields are put where these say they belong."""
+
+from collections.abc import Iterable
+
+from qserver.broker.broker import Broker
+from qserver.broker.message import DEAD, DELAYED, READY, Message
+
+
+def furnish(broker: Broker, messages: Iterable[Message], now: float) -> None:
+    """Enter messages, which come in order of id, into their queues; set every timer.
+
+    Graces begin: a restart counts as every connection gone. What concerns only the past goes.
+    """
+    for message in messages:
+        _place(broker, message)
+    for queue in broker.queues.values():
+        if queue.dedup is not None:
+            queue.dedup.sort()
+            deadline = queue.dedup.next_deadline()
+            broker.wheel.schedule(queue, now if deadline is None else deadline)
+    for session in list(broker.sessions.values()):
+        if session.leases:
+            broker.wheel.schedule(session, now + session.grace_s)
+        else:
+            del broker.sessions[session.name]
+    for segment in [segment for segment, count in broker.live.items() if not count]:
+        del broker.live[segment]
+
+
+def _place(broker: Broker, message: Message) -> None:
+    message.queue.index.add(message.id)
+    details = message.details
+    if details is not None and details.place > broker.last_place:
+        broker.last_place = details.place
+    state = message.state
+    if state == READY:
+        _place_ready(broker, message)
+        return
+    message.queue.held(state)[message.id] = message
+    if state == DELAYED:
+        detail = message.detail()
+        due = detail.due_at - broker.offset
+        broker.wheel.schedule(message, min(due, detail.expires_at or due))
+    elif state != DEAD:
+        broker.wheel.schedule(message, message.deadline)
+
+
+def _place_ready(broker: Broker, message: Message) -> None:
+    details = message.details
+    if details is None or not details.place:
+        message.queue.ready.put(message)
+    else:
+        message.queue.ready.put_back(message)
+    if details is not None and details.expires_at:
+        broker.wheel.schedule(message, details.expires_at)
