@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 READ_BYTES = 1 << 18
@@ -99,14 +100,9 @@ def server(*flags: str, data: Path | None = None) -> Iterator[ServerProcess]:
 
 def about() -> str:
     """What was measured on: versions and the machine."""
-    import msgspec
-    from importlib.metadata import version
-
-    import qserver
-
+    versions = ", ".join(f"{name} {version(name)}" for name in ("qserver", "uvloop", "msgspec"))
     return (
-        f"qserver {qserver.__version__}, Python {platform.python_version()}, "
-        f"uvloop {version("uvloop")}, msgspec {msgspec.__version__}, "
+        f"{versions}, Python {platform.python_version()}, "
         f"{os.cpu_count()} CPUs, {platform.system()} {platform.release()}"
     )
 

@@ -6,6 +6,7 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
 
     __main__.py                 python -m qserver
     cli.py                      the command line
+    cli_journal.py              … for a journal that no server works on
     options.py                  what an operator can set: flags, environment, file
     logs.py                     log lines for people and for machines
     config.py                   every number that someone might tune
@@ -16,6 +17,7 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
     server/run.py               from a configuration to a process and its exit code
     server/server.py            one turn of the loop; start and stop
     server/connection.py        one client's socket
+    server/offline.py           check, repair and export without a server
     server/commit.py            which replies wait for which batch of the journal
     server/compactor.py         which segments are dropped, and when a little is moved
 
@@ -57,6 +59,11 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
     storage/segment.py          the end of a journal that is written on
     storage/recovery.py         reading segments back after any kind of stop
     storage/seal.py             the bytes of a segment
+    storage/room.py             room on the disk, and what is reserved of it
+    storage/aside.py            copies of what is cut out
+    storage/survey.py           what of a damaged journal is intact
+    storage/loss.py             what the rest can still tell
+    storage/repair.py           a journal of what is intact
     storage/disk.py             what the file driver asks of the file system
     storage/memory.py           the memory driver
 """

@@ -135,6 +135,7 @@ def _facts(report: "Report") -> dict[str, Any]:
             }
             for damage in found.damages
         ],
+        "unlinked_segments": found.unlinked,
         "missing_batches": [{"first": first, "last": last} for first, last in found.missing],
         "missing_segments_from": found.lost_before or None,
         "lost": {
@@ -166,6 +167,10 @@ def _text(facts: dict[str, Any]) -> list[str]:
         f"DAMAGE {damage['file']}, byte {damage['offset']}, line {damage['line']}:"
         f" {damage['bytes']} bytes, {damage['batches']} batches: {damage['what']}"
         for damage in facts["damages"]
+    ]
+    lines += [
+        f"DAMAGE segment {number}: its first line does not chain on the segment before"
+        for number in facts["unlinked_segments"]
     ]
     lines += [
         f"LOST batches {gap['first']} to {gap['last']}: damaged or missing"

@@ -8,6 +8,7 @@ is given out again whose record may have been lost.
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,6 @@ from qserver.storage.record import replay
 from qserver.storage.recorder import JournalRecorder
 from qserver.storage.repair import repair as repair_files
 from qserver.storage.survey import Survey, records_of, survey
-from qserver.wire.words import timestamp
 
 
 @dataclass
@@ -160,13 +160,19 @@ def _rebuilt(disk: Disk, found: Survey) -> Broker:
     return broker
 
 
+def _moment(seconds: float) -> str:
+    """RFC 3339 in UTC, as PUT at= reads it."""
+    at = datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+    return at.isoformat(timespec="milliseconds") + "Z"
+
+
 def _line(broker: Broker, message: Message) -> bytes:
     """A message as one line of JSON; its body as the client wrote it."""
     fields: dict[str, Any] = {
         "id": message.id,
         "queue": message.queue.name,
         "state": STATES[message.state],
-        "at": timestamp(message.put_at),
+        "at": _moment(message.put_at),
         "priority": message.priority,
         "deliveries": message.deliveries,
         "failures": message.failures,
@@ -174,13 +180,13 @@ def _line(broker: Broker, message: Message) -> bytes:
     }
     if message.state == LEASED:
         fields["receipt"] = f"{message.id}.{message.lease}"
-        fields["until"] = timestamp(broker.wall(message.deadline))
+        fields["until"] = _moment(broker.wall(message.deadline))
     details = message.details
     if details is not None:
         fields |= {"key": details.key, "trace": details.trace, "dedup": details.dedup}
         fields["reason"] = details.reason
-        fields["due"] = timestamp(details.due_at) if message.state == DELAYED else None
+        fields["due"] = _moment(details.due_at) if message.state == DELAYED else None
         expires = details.expires_at
-        fields["expires"] = timestamp(broker.wall(expires)) if expires else None
+        fields["expires"] = _moment(broker.wall(expires)) if expires else None
     shown = {name: value for name, value in fields.items() if value not in (None, "")}
     return b'%b,"body":%b}' % (msgspec.json.encode(shown)[:-1], message.body)

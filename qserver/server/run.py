@@ -50,9 +50,11 @@ def run(config: Config) -> int:
             return runner.run(_serve(server))
     except Damaged as error:
         log.critical(
-            "the server did not start: the journal is damaged; nothing was changed; look at it with"
-            f" `qserver check {config.data}`, mend it with `qserver repair {config.data}`",
+            "the server did not start: the journal is damaged; nothing was changed; "
+            "look at it with qserver check, then mend it with qserver repair",
             error=str(error),
+            check=f"qserver check {config.data}",
+            repair=f"qserver repair {config.data}",
         )
         return 1
     except StorageError as error:

@@ -12,7 +12,6 @@ from typing import Any, Final
 import msgspec
 
 _IDS: Final = re.compile(rb'"ids?":\[?([0-9]{1,18}(?:,[0-9]{1,18})*)')
-_PUTS: Final = ("put", "put_with", "message")
 
 
 @dataclass
@@ -51,7 +50,7 @@ class Loss:
                     self.facts.update(ids)
             return
         self.records[op] += 1
-        if op in _PUTS:
+        if "body" in record:
             self.messages.update(dict.fromkeys(ids, str(record.get("queue", ""))))
         elif op not in ("sequence", "stop"):
             self.facts.update(ids)

@@ -58,6 +58,9 @@ _HEADER: Final = re.compile(
     rb'\{"qserver":"journal","format":1,"segment":([0-9]{1,18}),"prev":"([0-9a-f]{8})"'
     rb'(?:,"follows":"([0-9a-f]{8})")?\}\n'
 )
+_JOINED: Final = re.compile(rb'\{"(?:seal|qserver)":[^{}\n]*\}[^\n]')
+"""A seal or header whose LF has become something else, so that a record goes on in its line."""
+
 _HEADER_FORMAT: Final = re.compile(rb'\{"qserver":"journal","format":([0-9]{1,9})[,}]')
 
 
@@ -194,6 +197,9 @@ def intact_batches(content: bytes) -> Iterator[Batch]:
             continue
         records, prev, crc = int(found[2]), int(found[5], 16), int(found[6], 16)
         start = _lines_back(content, mark + 1, records, end)
+        joined = _JOINED.match(content, start) if start >= 0 else None
+        if joined is not None:
+            start = joined.end()
         if start >= 0 and crc32(view[start : found.end() - _AFTER_CRC], prev) == crc:
             end = found.end()
             yield Batch(start, mark + 1, end, int(found[1]), records, int(found[4]), prev, crc)

@@ -110,7 +110,7 @@ class Survey:
 
     Attributes:
         missing: first and last number of batches that are not kept, where there are later ones.
-        unlinked: segments that must be told that they follow a gap.
+        unlinked: segments whose header does not chain on what is kept before it.
         lost_before: the oldest segment that is needed and missing, with all up to the first; or 0.
         torn: segment and offset of a torn end, and how many bytes it has.
         strays: names of files that are no part of the journal.
@@ -299,6 +299,8 @@ def _find_gaps(found: Survey) -> None:
             linked = stretch.prev == kept or (bridged and stretch.prev == crc)
             if not linked and stretch.first > last + 1:
                 found.missing.append((last + 1, stretch.first - 1))
+            elif not linked and segment.number not in found.unlinked:
+                found.unlinked.append(segment.number)
             kept = crc = stretch.crc
             last, oldest, bridged = stretch.last, stretch.oldest, True
     if found.segments[0].number > oldest:

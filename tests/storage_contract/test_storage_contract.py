@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qserver.errors import Locked, StorageFailed, StorageFull
+from qserver.errors import Locked, StorageFailed
 from qserver.ports import Journal
-from tests.storage_contract.drivers import DRIVERS, DRIVERS_THAT_FILL_UP, Opener, settle, started
+from tests.storage_contract.drivers import DRIVERS, Opener, settle, started
 
 A, B, C, D = b'{"a":1}\n', b'{"b":2}\n', b'{"c":3}\n', b'{"d":"\xc3\xa4"}\n'
 
@@ -322,44 +322,6 @@ def test_there_is_room_and_looking_for_it_is_harmless(opener: Opener) -> None:
     assert journal.look_for_room() is None
     batch(journal, B)
     assert journal.room > 1 << 20
-
-
-@pytest.mark.parametrize("driver", DRIVERS_THAT_FILL_UP, ids=lambda driver: driver.__name__)
-def test_a_batch_without_room_is_kept_and_goes_before_what_came_later(
-    driver: Any, tmp_path: Path
-) -> None:
-    opener, make_room = driver(tmp_path)
-    journal, _ = started(opener)
-    stored = fill(journal, 2)
-    expected: dict[int, bytes] = {}
-    make_room(0)
-    for number in range(3):
-        record = b'{"kept":%d,"fill":"%b"}\n' % (number, b"x" * 400)
-        expected[journal.segment] = expected.get(journal.segment, b"") + record
-        journal.append(record)
-        position, segment = journal.position, journal.segment
-        with pytest.raises(StorageFull):
-            journal.commit(sync=False)
-        assert (journal.pending, journal.room) == (True, 0)
-        if not number:
-            assert journal.position == position + 1
-        else:
-            assert (journal.position, journal.segment) == (position, segment)
-    make_room(None)
-    assert journal.commit(sync=False) is None
-    assert journal.pending
-    assert journal.commit(sync=True) is None
-    assert not journal.pending
-    assert journal.look_for_room() is None
-    assert journal.room > 1 << 20
-    journal.close()
-    replayed: dict[int, bytes] = {}
-    for segment, records in opener().replay():
-        replayed[segment] = replayed.get(segment, b"") + records
-    assert b"".join(replayed.values()) == b"".join([*stored, *expected.values()])
-    assert {segment: replayed[segment][-len(told) :] for segment, told in expected.items()} == (
-        expected
-    )
 
 
 STEPS = st.lists(

@@ -1,5 +1,7 @@
 """A ttl: what is not delivered by then is dropped, or dead."""
 
+import random
+
 import pytest
 
 from tests.unit.broker.bench import Bench
@@ -117,3 +119,17 @@ def test_an_expired_message_that_is_dead_keeps_its_body(bench: Bench) -> None:
     bench.redrive()
     assert bench.ids() == [1]
     assert bench.message(1).body == b'"text"'
+
+
+def test_of_those_that_came_back_the_rest_keeps_its_order_when_many_expire(bench: Bench) -> None:
+    chance = random.Random(7)
+    kept = []
+    for message_id in range(1, 401):
+        lives = chance.random() < 0.3
+        bench.put(ttl=100 if lives else 1)
+        kept += [message_id] if lives else []
+    held = bench.get(count=400)
+    chance.shuffle(held)
+    bench.release(*held)
+    bench.after(1)
+    assert bench.ids() == kept

@@ -38,7 +38,12 @@ class Client:
 class World:
     """A broker, its committer, and a journal on a simulated disk."""
 
-    def __init__(self, limits: Limits | None = None, segment_bytes_max: int = 1 << 20) -> None:
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        segment_bytes_max: int = 1 << 20,
+        sync_s: float | None = None,
+    ) -> None:
         self.disk = SimDisk()
         self.journal = open_directory(
             DIRECTORY, disk=self.disk, segment_bytes_max=segment_bytes_max
@@ -53,7 +58,7 @@ class World:
             recorder,
             self.broker,
             Compactor(self.journal, recorder, self.broker, segment_bytes_max),
-            None,
+            sync_s,
             lambda error, _: self.failures.append(error),
         )
         self.client = Client()
@@ -105,6 +110,21 @@ async def test_replies_wait_while_there_is_no_room_and_come_in_order_when_there_
     assert world.client.told == [b"OK 1", b"OK 2", b"later"]
     assert world.stored().count(b'"op":"put"') == 2
     assert world.failures == []
+
+
+async def test_a_commit_that_finds_no_room_where_it_stands_waits_too() -> None:
+    world = World(sync_s=0.0)
+    world.put()
+    await world.settle()
+    world.fill(reserve=False)
+    world.put()
+    world.committer.commit()
+    assert world.client.told == [b"OK 1"]
+    with pytest.raises(RequestError, match="the disk"):
+        world.put()
+    world.make_room()
+    await world.settle()
+    assert world.client.told == [b"OK 1", b"OK 2"]
 
 
 async def test_what_is_recorded_while_a_batch_waits_is_stored_behind_it() -> None:
