@@ -40,7 +40,7 @@ def _version() -> str:
     show_envvar=True,
     help="Where the server is.",
 )
-@click.version_option(_version(), prog_name="qclient")
+@click.version_option(_version(), prog_name="qclient", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(context: click.Context, url: str) -> None:
     r"""Talk to a qserver: put messages, get them, settle them, look at queues.
