@@ -228,7 +228,9 @@ class SimDisk:
     def allocate(self, file: int, length: int) -> None:
         held = self._open[file].content
         more = max(length - len(held), 0)
-        if self.room is not None and more > self.room:
+        room = self.room
+        if room is not None and more > room:
+            held += bytes(room)  # as far as it goes, as some file systems do
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._change("allocate")
         held += bytes(more)

@@ -69,6 +69,7 @@ class Committer:
         self._is_draining = False
         self._lack: StorageFull | None = None
         self._room_timer: asyncio.TimerHandle | None = None
+        self._is_new_segment = False
         self._reservations = 0
         self._sync_timer: asyncio.TimerHandle | None = None
         self._is_dropping = False
@@ -80,6 +81,10 @@ class Committer:
             recipient.abandon()
         else:
             self._held.append((recipient, reply))
+
+    def begin_with_checkpoint(self) -> None:
+        """Let the first batch hold a checkpoint: the last server may have ended before its own."""
+        self._is_new_segment = True
 
     @property
     def is_busy(self) -> bool:
@@ -127,7 +132,15 @@ class Committer:
                 await waited
 
     def _hand_over(self, *, sync: bool) -> None:
-        """Let the journal store what was recorded, or what it kept."""
+        """Let the journal store what was recorded, or what it kept.
+
+        A segment's checkpoint joins the first batch that it has anyway: one that came by itself
+        could take the segment past its size, so that the next one would begin with another.
+        """
+        if self._is_new_segment and self._journal.pending:
+            self._is_new_segment = False
+            checkpoint(self._broker)
+            self._compactor.kept_from = self._recorder.segment
         waited: Awaitable[None] | None = None
         lack: StorageFull | None = None
         try:
@@ -138,7 +151,7 @@ class Committer:
             self._fail(error)
             return
         if self._recorder.begin_batch():
-            checkpoint(self._broker)
+            self._is_new_segment = True
         self._tell_of_room()
         if lack is not None:
             self._wait_for_room(lack)

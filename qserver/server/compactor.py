@@ -36,12 +36,15 @@ class Compactor:
 
     Attributes:
         moved_bytes: told again since the start.
+        kept_from: the newest segment in which the facts stand that no message carries: older ones
+            may be dropped, it and later ones not.
     """
 
     def __init__(
         self, journal: Journal, recorder: JournalRecorder, broker: Broker, segment_bytes_max: int
     ) -> None:
         self.moved_bytes = 0
+        self.kept_from = 0
         self._journal = journal
         self._recorder = recorder
         self._broker = broker
@@ -60,7 +63,7 @@ class Compactor:
         if live.get(self._oldest):
             return False
         needed = [segment for segment, count in live.items() if count]
-        oldest = min(needed, default=self._recorder.segment)
+        oldest = min([*needed, self.kept_from])
         if oldest <= self._oldest:
             return False
         self._journal.drop_before(oldest)

@@ -137,6 +137,8 @@ def _is_in_use(disk: Disk, directory: Path) -> bool:
         disk.close(lock(disk, directory))
     except Locked:
         return True
+    except StorageFailed:
+        return False  # a directory that may only be read: whoever works there could write
     except OSError as error:
         raise StorageFailed(f"{directory}: can't read the directory: {error}") from error
     return False

@@ -108,6 +108,8 @@ class Server:
         self.recovered_records = replay(self._journal, restorer, progress)
         restorer.finish(time.monotonic())
         self._recorder.begin_batch()
+        if self.recovered_records:
+            self._committer.begin_with_checkpoint()
         gc.freeze()  # and nothing of it need be looked at again
         gc.set_threshold(*GC_THRESHOLDS)
         gc.enable()

@@ -208,6 +208,25 @@ def test_dead_segments_are_dropped_while_it_runs(tmp_path: Path) -> None:
         assert len(list(tmp_path.glob("journal-*"))) <= 3
 
 
+def test_segments_smaller_than_what_each_begins_with_do_not_keep_the_server_busy(
+    tmp_path: Path,
+) -> None:
+    def journal_bytes() -> int:
+        return sum(path.stat().st_size for path in tmp_path.glob("journal-*"))
+
+    with QServer(tmp_path, "--segment-bytes-max", "100") as server:
+        assert server.ask(b"QUEUE q lease=5\nQUEUE r lease=6\nPUT q 1\n").endswith(b"OK 1\n")
+        assert server.ask(b"GET q\n").endswith(b"OK 1\n")
+        assert server.ask(b"ACK 1.1\n") == b"OK 1\n"
+        time.sleep(0.2)
+        before = journal_bytes()
+        time.sleep(0.2)
+        assert journal_bytes() == before < 2000
+    with QServer(tmp_path) as server:
+        assert b" lease=5 " in server.ask(b"QUEUE q\n")
+        assert b" lease=6 " in server.ask(b"QUEUE r\n")
+
+
 def test_memory_only_leaves_no_trace(tmp_path: Path) -> None:
     with QServer(tmp_path / "data", "--memory-only") as server:
         assert server.ask(b"PUT q 1\nGET q\n") == b"OK 1\n* 1.1 q 1\nOK 1\n"

@@ -178,6 +178,14 @@ def test_a_long_wait_is_one_call_if_nobody_looks_meanwhile(span: float) -> None:
     assert item.moves <= LEVELS
 
 
+def test_a_wheel_that_was_idle_for_long_has_gone_on_meanwhile() -> None:
+    wheel, item = Wheel(0.0), Item(0)
+    wheel.advance(float(1 << 20), 10)
+    wheel.schedule(item, (1 << 20) + TICK_S)
+    assert wheel.advance((1 << 20) + TICK_S, 10) == ([item], False)
+    assert item.moves == 1
+
+
 def test_nothing_held_wants_nothing() -> None:
     assert Wheel(17.3).next_deadline() is None
 

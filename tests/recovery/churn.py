@@ -75,6 +75,7 @@ class Churn:
         self.journal.commit(sync=True)
         if self.recorder.begin_batch():
             checkpoint(self.broker)
+        self.compactor.kept_from = self.recorder.segment
         self.compactor.drop_dead_segments()
 
     def told_anew_bytes(self) -> int:

@@ -244,3 +244,24 @@ async def test_a_full_disk_in_the_thread_keeps_the_batch_too() -> None:
         await under_way
     disk.crash(everything)
     assert stored(disk) == [record(0), record(1)]
+
+
+def test_room_is_not_looked_for_by_the_very_commit_that_found_none() -> None:
+    disk, journal = full()
+    disk.clock_s += 60
+    store(journal, record(1))
+    assert "create reserve" not in disk.log[disk.log.index("unlink reserve") :]
+    assert journal.room == 0
+
+
+async def test_what_is_under_way_is_taken_off_the_room_already() -> None:
+    disk = SimDisk()
+    disk.room = 1 << 30
+    journal, _ = started(disk)
+    before = journal.room
+    journal.append(record(0))
+    under_way = journal.commit(sync=True, waiting=10)
+    assert journal.room == before - len(record(0))
+    assert under_way is not None
+    await under_way
+    journal.close()

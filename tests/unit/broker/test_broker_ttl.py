@@ -80,6 +80,35 @@ def test_a_leased_message_whose_ttl_is_over_can_be_acked(bench: Bench) -> None:
     assert bench.ack(held) == []
 
 
+@pytest.mark.parametrize("end", ["release", "nack", "lost", "session"])
+def test_what_comes_back_after_its_ttl_goes_to_nobody_who_waits(bench: Bench, end: str) -> None:
+    bench.configure(backoff=0)
+    holder = bench.join("s", grace=2)
+    bench.put(ttl=10)
+    (held,) = bench.get(lease=15, client=holder)
+    bench.after(13)
+    waiting = bench.wait()
+    if end == "release":
+        bench.release(held)
+    elif end == "nack":
+        bench.nack(held)
+    elif end == "session":
+        bench.leave(holder)
+    bench.after(2)
+    assert (waiting.got, bench.state(1)) == ([], "gone")
+
+
+def test_a_message_that_is_given_up_after_its_ttl_is_dead(bench: Bench) -> None:
+    bench.configure(expired="dead", max_losses=1)
+    for _ in range(2):
+        bench.put(ttl=10)
+    given_up, _ = bench.get(count=2, lease=15)
+    bench.after(12)
+    bench.nack(given_up, dead=True, reason="r")
+    bench.after(12)
+    assert [bench.reason(i) for i in (1, 2)] == ["r", "lost too often"]
+
+
 def test_dead_and_done_messages_do_not_expire(bench: Bench) -> None:
     bench.configure(retain=1000)
     bench.put(ttl=10)

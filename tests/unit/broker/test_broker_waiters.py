@@ -30,10 +30,12 @@ def test_waiters_are_served_first_come_first_served(bench: Bench) -> None:
     assert [client.got for client in clients] == [[[(1, 1)]], [[(2, 2)]], []]
 
 
-def test_that_holds_over_queues_too(bench: Bench) -> None:
-    first, second = bench.wait("a"), bench.wait("a", "b")
-    bench.put("a")
-    bench.put("b")
+@pytest.mark.parametrize("names", ["ab", "ba"])
+def test_that_holds_over_queues_too(bench: Bench, names: str) -> None:
+    one, other = names
+    first, second = bench.wait(one), bench.wait(one, other)
+    bench.put(one)
+    bench.put(other)
     bench.serve()
     assert (first.got, second.got) == ([[(1, 1)]], [[(2, 2)]])
 
