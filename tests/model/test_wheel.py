@@ -150,6 +150,7 @@ TestWheelLife = WheelLife.TestCase
 TestLongWheelLife = pytest.mark.slow(LongWheelLife.TestCase)
 
 
+@settings(deadline=None)
 @given(STARTS, SPANS.filter(lambda span: span >= 0))
 def test_an_item_is_moved_seven_times_at_most_whatever_it_waits_for(
     now: float, span: float

@@ -65,8 +65,9 @@ class World:
             append(line)
 
         self.recorder.append = append_and_keep
-        if self.recorder.begin_batch():
-            checkpoint(self.broker)
+        self.recorder.begin_batch()
+        self.is_new_segment = True
+        self.kept_from = 0
 
     def _wall(self) -> float:
         return self.now + self.model.offset
@@ -85,14 +86,16 @@ class World:
         self.moments.append(Moment(len(self.lines), deepcopy(self.model)))
 
     def _commit(self) -> None:
-        """What `server/commit.py` does."""
-        self.journal.commit(sync=True)
-        if self.recorder.begin_batch():
+        """What `server/commit.py` does, and `server/compactor.py` with old segments."""
+        if self.is_new_segment and self.journal.pending:
             checkpoint(self.broker)
-            self.journal.commit(sync=True)
+            self.kept_from = self.recorder.segment
+            self.is_new_segment = False
+        self.journal.commit(sync=True)
+        self.is_new_segment |= self.recorder.begin_batch()
         live = self.broker.live
-        oldest = min((segment for segment, count in live.items() if count), default=inf)
-        oldest = int(min(oldest, self.recorder.segment))
+        needed = [segment for segment, count in live.items() if count]
+        oldest = min([*needed, self.kept_from])
         self.journal.drop_before(oldest)
         for segment in [segment for segment in live if segment < oldest]:
             del live[segment]

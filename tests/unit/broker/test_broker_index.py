@@ -1,7 +1,7 @@
 """The index of ids: ordered, findable, and bounded under any churn."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qserver.broker import index
@@ -33,6 +33,7 @@ STEPS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(STEPS)
 def test_every_id_that_is_alive_is_found_from_any_cursor(steps: list[tuple[str, int]]) -> None:
     with pytest.MonkeyPatch.context() as patch:

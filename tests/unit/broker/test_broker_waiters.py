@@ -30,9 +30,8 @@ def test_waiters_are_served_first_come_first_served(bench: Bench) -> None:
     assert [client.got for client in clients] == [[[(1, 1)]], [[(2, 2)]], []]
 
 
-@pytest.mark.parametrize("names", ["ab", "ba"])
-def test_that_holds_over_queues_too(bench: Bench, names: str) -> None:
-    one, other = names
+@pytest.mark.parametrize(("one", "other"), [("a", "b"), ("b", "a")])
+def test_that_holds_over_queues_too(bench: Bench, one: str, other: str) -> None:
     first, second = bench.wait(one), bench.wait(one, other)
     bench.put(one)
     bench.put(other)
