@@ -108,7 +108,6 @@ def stop_waiting(broker: Broker, waiter: Waiter) -> None:
             line.remove(waiter)
         if not line:
             del broker.waiters[name]
-            broker.hungry.pop(name, None)
 
 
 def serve(broker: Broker, now: float) -> None:

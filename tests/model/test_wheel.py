@@ -144,7 +144,7 @@ WheelLife.TestCase.settings = settings(
     max_examples=100, stateful_step_count=40, deadline=None, suppress_health_check=CHECKS
 )
 LongWheelLife.TestCase.settings = settings(
-    max_examples=5000, stateful_step_count=100, deadline=None, suppress_health_check=CHECKS
+    max_examples=800, stateful_step_count=60, deadline=None, suppress_health_check=CHECKS
 )
 TestWheelLife = WheelLife.TestCase
 TestLongWheelLife = pytest.mark.slow(LongWheelLife.TestCase)

@@ -182,6 +182,16 @@ def test_a_repair_that_is_cut_short_anywhere_can_be_done_again(
     assert 20 < change < 199
 
 
+def test_a_repair_that_is_done_survives_a_power_cut() -> None:
+    files, _ = journal_of_puts(*[1] * 12, segment_bytes_max=SEGMENT_BYTES_MAX)
+    disk = disk_with({path: flipped(files[path], len(files[path]) // 2, 0) for path in files})
+    offline.repair(DIRECTORY, disk)
+    before = segments_of(disk)
+    disk.crash()
+    assert segments_of(disk) == before
+    assert offline.check(DIRECTORY, disk).found.is_whole
+
+
 def test_a_repair_on_a_full_disk_uses_the_reserve_or_changes_nothing() -> None:
     files, _ = journal_of_puts(1, 1, 1)
     damaged = {FIRST: flipped(files[FIRST], 100, 0)}

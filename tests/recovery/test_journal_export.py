@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from qserver.broker.message import LEASED
 from qserver.errors import Damaged
 from qserver.server import offline
 from tests.recovery.journals import (
@@ -75,6 +76,9 @@ def test_a_record_may_speak_of_a_message_whose_earlier_records_are_lost(op: str)
         store(journal, b'{"op":"session","session":"s","grace_ms":1}\n', put(1))
         store(journal, *([lost_before] if lost_before else []), fact)
         journal.close()
-        (line,) = [line for _, line in offline.export(DIRECTORY, disk=disk)] or [b'{"lease":0}']
-        state = json.loads(line).get("state")
-        assert ("receipt" in json.loads(line)) == (state == "leased")
+        broker = offline._rebuilt(disk, offline.check(DIRECTORY, disk).found)
+        for message in broker.messages.values():
+            is_leased = message.state == LEASED
+            assert (bool(message.lease), message.session is not None) == (is_leased, is_leased)
+        assert sum(len(queue) for queue in broker.queues.values()) == len(broker.messages)
+        assert (op == "gone") == (not broker.messages)

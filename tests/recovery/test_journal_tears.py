@@ -210,6 +210,19 @@ def test_a_copy_that_is_there_already_is_not_made_again() -> None:
     assert len([name for name in disk.files() if "torn" in name]) == 1
 
 
+def test_a_copy_that_was_not_durable_yet_is_made_so() -> None:
+    disk, _ = journal_of(1)
+    content = disk.files()[str(FIRST)]
+    disk.put(FIRST, content + b"a torn end")
+    copy = disk.create(DIRECTORY / f"torn-000000000001-{len(content)}.bin")
+    disk.write(copy, b"a torn end", 0)
+    disk.kill()
+    _, torn = repaired(disk)
+    disk.crash()
+    assert torn is not None
+    assert disk.files()[torn.kept_as] == b"a torn end"
+
+
 def test_no_room_even_for_the_name_of_the_copy_is_no_room() -> None:
     disk, records = journal_of(1)
     disk.put(FIRST, disk.files()[str(FIRST)] + b"a torn end")

@@ -99,3 +99,32 @@ def test_a_key_that_is_used_again_is_counted_once() -> None:
     assert dedup.expire(20.0) == [2]
     assert len(dedup) == 0
     assert dedup.next_deadline() is None
+
+
+def test_a_key_that_is_used_again_before_it_was_forgotten_frees_its_old_segment(
+    bench: Bench,
+) -> None:
+    bench.configure(dedup_window=1)
+    bench.put(dedup="k")
+    bench.stall(1)
+    bench.put(dedup="k")
+    assert sum(bench.broker.live.values()) == 2 + 1
+
+
+def test_keys_that_were_told_again_out_of_order_are_forgotten_in_time() -> None:
+    dedup = Dedup()
+    dedup.add("late", 1, until=20.0, segment=1)
+    dedup.add("soon", 2, until=10.0, segment=1)
+    dedup.sort()
+    assert dedup.next_deadline() == 10
+    assert dedup.expire(10.0) == [1]
+    assert dedup.find("late", 10.0) == 1
+
+
+def test_a_key_that_is_used_again_stands_with_those_of_its_new_segment() -> None:
+    dedup = Dedup()
+    dedup.add("again", 1, until=10.0, segment=1)
+    dedup.add("old", 2, until=99.0, segment=1)
+    dedup.add("again", 3, until=99.0, segment=2)
+    assert dedup.move(1, 3, count=10) == [("old", 2, 99.0)]
+    assert dedup.segments() == [2, 3]

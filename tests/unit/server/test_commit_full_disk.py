@@ -164,6 +164,20 @@ async def test_a_put_is_refused_once_the_disk_is_full_and_taken_when_it_is_not()
     world.put()
 
 
+async def test_puts_are_refused_from_the_moment_a_batch_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(commit_module, "ROOM_RETRY_S", 60)
+    world = World()
+    world.fill(reserve=False)
+    world.put()
+    await world.settle()
+    with pytest.raises(RequestError, match="the disk"):
+        world.put()
+    with pytest.raises(StorageFull):
+        await world.committer.drain()
+
+
 async def test_no_more_is_taken_for_one_batch_than_the_disk_has_room_for() -> None:
     world = World()
     world.put()
