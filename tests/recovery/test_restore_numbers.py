@@ -35,6 +35,22 @@ def test_no_number_is_given_out_again_though_the_last_records_are_lost(lost: int
     assert lease > bench.broker.last_lease
 
 
+@pytest.mark.parametrize("lost", [1, 2, 3])
+@pytest.mark.parametrize("verb", ["put", "get"])
+def test_that_holds_where_the_lost_records_are_a_reservation_s_own(verb: str, lost: int) -> None:
+    bench = worked(turns=3)
+    held = bench.get() if bench.put() else []
+    for _ in range(2 * RESERVE):
+        if verb == "put":
+            bench.put()
+        else:
+            bench.release(*held)
+            held = bench.get()
+        again = bench.rebuilt(lost=lost).broker
+        assert again.last_id >= bench.broker.last_id
+        assert again.last_lease >= bench.broker.last_lease
+
+
 def test_that_holds_over_crash_after_crash() -> None:
     """What a start reserves first is on the disk before a number of it is answered."""
     bench = Bench(reserve=RESERVE)
@@ -94,6 +110,16 @@ def test_a_new_segment_tells_the_numbers_again(reserve: int) -> None:
     message_id, lease = numbers(bench.rebuilt())
     assert message_id > 20
     assert lease > 20
+
+
+def test_a_new_segment_tells_what_is_reserved() -> None:
+    bench = worked()
+    bench.lines.clear()
+    checkpoint(bench.broker)
+    work(bench)
+    again = bench.rebuilt(lost=len(bench.lines) - 1).broker
+    assert again.last_id >= bench.broker.last_id
+    assert again.last_lease >= bench.broker.last_lease
 
 
 def test_that_holds_for_a_server_that_has_reserved_nothing_yet() -> None:

@@ -159,6 +159,17 @@ def test_a_dedup_key_holds_till_its_window_s_end(bench: Bench) -> None:
     assert again.broker.queues["q"].dedup is None
 
 
+def test_a_key_with_a_short_window_does_not_wait_for_one_with_a_long_one(bench: Bench) -> None:
+    bench.put(dedup="long")
+    bench.configure(dedup_window=10)
+    bench.put(dedup="short")
+    again = bench.rebuilt()
+    again.after(12)
+    dedup = again.broker.queues["q"].dedup
+    assert dedup is not None
+    assert len(dedup) == 1
+
+
 def test_keys_that_were_over_before_the_restart_are_swept_after_it(bench: Bench) -> None:
     bench.configure(dedup_window=1)
     bench.put(dedup="k")
@@ -217,13 +228,26 @@ def test_a_redriven_message_is_where_it_was_moved_to(bench: Bench) -> None:
 
 def test_places_behind_go_on_behind_those_of_before(bench: Bench) -> None:
     bench.configure(requeue="back")
-    for _ in range(3):
+    for _ in range(4):
         bench.put()
+    bench.release(*bench.get())
     bench.release(*bench.get())
     again = bench.rebuilt()
     again.release(*again.get())
     again.put()
-    assert again.ids() == [3, 1, 2, 4]
+    assert again.ids() == [4, 1, 2, 3, 5]
+
+
+def test_redriven_messages_stand_where_they_stood(bench: Bench) -> None:
+    bench.configure(requeue="back")
+    for _ in range(4):
+        bench.put()
+    bench.nack(*bench.get(count=3), dead=True)
+    bench.redrive()
+    again = bench.rebuilt()
+    assert [m.place() for m in again.broker.messages.values()] == [
+        m.place() for m in bench.broker.messages.values()
+    ]
 
 
 def test_a_dead_message_keeps_reason_and_counters(bench: Bench) -> None:

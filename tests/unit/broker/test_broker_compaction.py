@@ -79,6 +79,8 @@ def test_what_is_told_again_says_all_there_is(bench: Bench) -> None:
     assert segments(bench) == {2: len(before) + 2}
     again = Bench(lines=bench.lines[told:], now=bench.now)
     assert rows(again) == before == rows(bench)
+    assert again.broker.last_id == max(before)
+    assert again.broker.last_lease == max(row["lease"] for row in before.values())
     assert again.put("keyed", dedup="outlives") == bench.put("keyed", dedup="outlives")
 
 

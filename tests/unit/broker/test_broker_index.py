@@ -63,7 +63,26 @@ def test_every_id_that_is_alive_is_found_from_any_cursor(steps: list[tuple[str, 
         for after in range(-1, last + 2):
             found = [i for i in ids.after(after) if i in alive.ids]
             assert found == sorted(i for i in alive.ids if i > after)
-        assert len(ids) == len(listed)
+        assert len(ids) == len(listed) == ids._ids + len(ids._tail)
+
+
+def test_a_block_in_which_nothing_is_left_behind_a_large_one_hinders_no_search(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(index, "BLOCK", 4)
+    for came_and_went in range(60):
+        alive = Alive()
+        ids = Index(alive)
+        alive.ids = {10, 11, 12, 13, 14}
+        for message_id in (10, 20, 30, 40):
+            ids.add(message_id)
+        for message_id in (11, 12, 13, 14):
+            ids.insert(message_id)
+        for message_id in range(100, 100 + came_and_went):
+            ids.add(message_id)
+        ids.add(1000)
+        ids.add(1001)
+        assert list(ids.after(1000)) == [1001]
 
 
 @pytest.mark.parametrize("kept", [0, 1000])

@@ -140,7 +140,7 @@ def test_a_session_of_ten_thousand_leases_is_ended_in_slices(bench: Bench) -> No
 
 def test_slices_follow_each_other_at_once(bench: Bench) -> None:
     bench.leave(holding(bench, 3))
-    bench.stall(11)
+    bench.stall(11.01)
     while bench.tick(budget=1):
         wanted = timers.next_deadline(bench.broker)
         assert wanted is not None
@@ -161,6 +161,16 @@ def test_sessions_that_end_together_share_the_budget(bench: Bench) -> None:
         lost.append(bench.broker.counters.losses)
     assert lost == [10, 20, 30, 40]
     assert bench.broker.counters.losses == 50
+
+
+def test_what_else_is_due_comes_out_of_the_same_budget(bench: Bench) -> None:
+    bench.leave(holding(bench, 10))
+    for _ in range(9):
+        bench.put()
+    bench.get(count=9, lease=1)
+    bench.stall(11)
+    assert bench.tick(budget=10)
+    assert bench.broker.counters.losses == 10
 
 
 def test_who_comes_back_between_two_slices_keeps_the_rest(bench: Bench) -> None:
