@@ -12,7 +12,12 @@ def furnish(broker: Broker, messages: Iterable[Message], now: float) -> None:
     Graces begin: a restart counts as every connection gone. What concerns only the past goes.
     """
     for message in messages:
-        _place(broker, message)
+        queue = message.queue
+        queue.index.add(message.id)
+        if message.state == READY and message.details is None:
+            queue.ready.put(message)
+        else:
+            _place(broker, message)
     for queue in broker.queues.values():
         if queue.dedup is not None:
             queue.dedup.sort()
@@ -28,10 +33,9 @@ def furnish(broker: Broker, messages: Iterable[Message], now: float) -> None:
 
 
 def _place(broker: Broker, message: Message) -> None:
-    message.queue.index.add(message.id)
     details = message.details
-    if details is not None and details.place > broker.last_place:
-        broker.last_place = details.place
+    if details is not None:
+        broker.last_place = max(broker.last_place, details.place)
     state = message.state
     if state == READY:
         _place_ready(broker, message)
@@ -46,10 +50,10 @@ def _place(broker: Broker, message: Message) -> None:
 
 
 def _place_ready(broker: Broker, message: Message) -> None:
-    details = message.details
-    if details is None or not details.place:
-        message.queue.ready.put(message)
-    else:
+    details = message.detail()
+    if details.place:
         message.queue.ready.put_back(message)
-    if details is not None and details.expires_at:
+    else:
+        message.queue.ready.put(message)
+    if details.expires_at:
         broker.wheel.schedule(message, details.expires_at)
