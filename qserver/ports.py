@@ -52,6 +52,11 @@ class Journal(Protocol):
         ...
 
     @property
+    def segment_bytes_max(self) -> int:
+        """A segment ends with the batch that takes it to about this."""
+        ...
+
+    @property
     def append(self) -> Callable[[bytes], None]:
         """Adds one record to the batch being gathered. Cheap: it stores nothing.
 

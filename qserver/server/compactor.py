@@ -26,6 +26,9 @@ GROWTH_MAX: Final = 1.5
 UNDERESTIMATE_MAX: Final = 4.0
 """No message takes more than so many times its estimate, but for long reasons and keys."""
 
+WORTH_SHARE: Final = 64
+"""On a full disk no more than this part of a segment is moved: a quarter of what is reserved."""
+
 PACE: Final = 4
 MOVED_BYTES_MIN: Final = 64 << 10
 MOVED_BYTES_MAX: Final = 512 << 10
@@ -40,15 +43,12 @@ class Compactor:
             may be dropped, it and later ones not.
     """
 
-    def __init__(
-        self, journal: Journal, recorder: JournalRecorder, broker: Broker, segment_bytes_max: int
-    ) -> None:
+    def __init__(self, journal: Journal, recorder: JournalRecorder, broker: Broker) -> None:
         self.moved_bytes = 0
         self.kept_from = 0
         self._journal = journal
         self._recorder = recorder
         self._broker = broker
-        self._segment_bytes_max = segment_bytes_max
         self._oldest = 0
         self._size_before = 0
         self._goal = 0
@@ -79,20 +79,34 @@ class Compactor:
         To be called when no commit is under way; answers whether it is to be called again soon.
         """
         size = self._journal.size
+        segment_bytes_max = self._journal.segment_bytes_max
         live = live_bytes(self._broker) + 1
         grown = size - self._size_before
         self._size_before = size
         if self._goal and self._oldest >= self._goal:
             self._goal = 0
-            told = size - 2 * self._segment_bytes_max
+            told = size - 2 * segment_bytes_max
             self._underestimate = min(max(told / live, 1.0), UNDERESTIMATE_MAX)
-        limit = GROWTH_MAX * live * self._underestimate + self._segment_bytes_max
-        if size <= limit or self._oldest >= self._recorder.segment:
+        limit = GROWTH_MAX * live * self._underestimate + segment_bytes_max
+        if size <= limit or self._oldest >= self._recorder.segment or not self._has_room(live):
             return False
         self._goal = self._goal or self._recorder.segment
         budget = max(PACE * grown, MOVED_BYTES_MIN)
-        budget = min(budget, MOVED_BYTES_MAX, self._segment_bytes_max)
+        budget = min(budget, MOVED_BYTES_MAX, segment_bytes_max)
         moved = move(self._broker, self._oldest, budget)
         self.moved_bytes += moved
         self._size_before += moved
         return moved > 0
+
+    def _has_room(self, live: int) -> bool:
+        """Whether the disk can take what is moved.
+
+        On a full disk that comes out of what is reserved for settling messages. It is worth it
+        where little keeps the oldest segment from being dropped, which makes room.
+        """
+        if self._journal.room:
+            return True
+        counts = self._recorder.live
+        each = live / max(sum(counts.values()), 1)
+        left = counts.get(self._oldest, 0) * each * self._underestimate
+        return left <= self._journal.segment_bytes_max / WORTH_SHARE

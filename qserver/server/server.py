@@ -68,7 +68,7 @@ class Server:
             reserve=0 if config.sync_s is None else RESERVED_NUMBERS,
         )
         self.grammar = Grammar(config.limits)
-        self._compactor = Compactor(journal, self._recorder, self.broker, config.segment_bytes_max)
+        self._compactor = Compactor(journal, self._recorder, self.broker)
         self._committer = Committer(
             journal,
             self._recorder,
@@ -116,11 +116,13 @@ class Server:
         self.recovery_s = time.monotonic() - began
 
     async def start(self) -> None:
-        """Listen.
+        """Do what came due while the server was away, then listen.
 
         Raises:
             OSError: the address can't be used.
         """
+        while timers.tick(self.broker, time.monotonic()):
+            pass
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(
             lambda: Connection(self), self.config.host, self.config.port, backlog=1024

@@ -144,6 +144,11 @@ class FileJournal:
         return self._end.journal_bytes
 
     @property
+    def segment_bytes_max(self) -> int:
+        """See `Journal`."""
+        return self._segment_bytes_max
+
+    @property
     def append(self) -> Callable[[bytes], None]:
         """See `Journal`."""
         return self._append

@@ -63,6 +63,11 @@ class MemoryJournal:
         return self._store.size
 
     @property
+    def segment_bytes_max(self) -> int:
+        """See `Journal`."""
+        return self._segment_bytes_max
+
+    @property
     def append(self) -> Callable[[bytes], None]:
         """See `Journal`."""
         return self._append

@@ -86,6 +86,18 @@ def _without_times(reply: bytes) -> list[list[bytes]]:
     ]
 
 
+def test_what_expired_while_the_server_was_away_is_not_delivered_at_its_start(
+    tmp_path: Path,
+) -> None:
+    with QServer(tmp_path) as server:
+        replies = server.ask(b"PUT q ttl=1s 1\n" * 3000 + b"PUT q 2\n")
+        assert replies.endswith(b"OK 3001\n")
+        server.kill()
+    time.sleep(1)
+    with QServer(tmp_path) as server:
+        assert server.ask(b"GET q count=2\n") == b"* 3001.1 q 2\nOK 1\n"
+
+
 def test_a_torn_end_is_cut_off_and_told(tmp_path: Path) -> None:
     with QServer(tmp_path) as server:
         server.ask(b"PUT q 1\n")

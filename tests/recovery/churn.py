@@ -43,7 +43,7 @@ class Churn:
         self.recorder = JournalRecorder(self.journal)
         self.broker = Broker(self.recorder, LIMITS, now=self.now, wall=WALL)
         assert replay(self.journal, Restorer(self.broker)) == 0
-        self.compactor = Compactor(self.journal, self.recorder, self.broker, segment_bytes_max)
+        self.compactor = Compactor(self.journal, self.recorder, self.broker)
 
     def pass_time(self, seconds: float) -> None:
         self.now += seconds

@@ -57,7 +57,7 @@ class World:
             self.journal,
             recorder,
             self.broker,
-            Compactor(self.journal, recorder, self.broker, segment_bytes_max),
+            Compactor(self.journal, recorder, self.broker),
             sync_s,
             lambda error, _: self.failures.append(error),
         )
