@@ -2,17 +2,22 @@
 
 from collections.abc import Iterable
 
-from qserver.broker.broker import Broker
+from qserver.broker.broker import MESSAGE_OVERHEAD, Broker
 from qserver.broker.message import DEAD, DELAYED, READY, Message
 
 
 def furnish(broker: Broker, messages: Iterable[Message], now: float) -> None:
-    """Enter messages, which come in order of id, into their queues; set every timer.
+    """Enter messages, which come in order of id, into their queues and the books; set every timer.
 
     Graces begin: a restart counts as every connection gone. What concerns only the past goes.
     """
+    live = broker.live
     for message in messages:
         queue = message.queue
+        size = len(message.body)
+        queue.bytes += size
+        broker.memory += size + MESSAGE_OVERHEAD
+        live[message.segment] = live.get(message.segment, 0) + 1
         queue.index.add(message.id)
         if message.state == READY and message.details is None:
             queue.ready.put(message)
@@ -20,6 +25,8 @@ def furnish(broker: Broker, messages: Iterable[Message], now: float) -> None:
             _place(broker, message)
     for queue in broker.queues.values():
         if queue.dedup is not None:
+            for segment in queue.dedup.segments():
+                live[segment] = live.get(segment, 0) + 1
             queue.dedup.sort()
             deadline = queue.dedup.next_deadline()
             broker.wheel.schedule(queue, now if deadline is None else deadline)
@@ -28,8 +35,6 @@ def furnish(broker: Broker, messages: Iterable[Message], now: float) -> None:
             broker.wheel.schedule(session, now + session.grace_s)
         else:
             del broker.sessions[session.name]
-    for segment in [segment for segment, count in broker.live.items() if not count]:
-        del broker.live[segment]
 
 
 def _place(broker: Broker, message: Message) -> None:

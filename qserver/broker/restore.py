@@ -39,6 +39,17 @@ from qserver.facts import Snapshot
 _SETTINGS: Final = frozenset(field.name for field in fields(Settings))
 
 
+class _Home:
+    """A queue, and the ids of all messages that were ever told to be in it, for what is purged."""
+
+    __slots__ = ("add", "ids", "queue")
+
+    def __init__(self, queue: Queue) -> None:
+        self.queue = queue
+        self.ids = array("q")
+        self.add = self.ids.append
+
+
 class Restorer:
     """Rebuilds a broker's tables.
 
@@ -50,7 +61,7 @@ class Restorer:
         self.broker = broker
         self.segment = 0
         self._put_at = 0.0
-        self._ids: dict[str, array[int]] = {}
+        self._homes: dict[str, _Home] = {}
         self._is_out_of_order = False
 
     # --- messages -----------------------------------------------------------------------------
@@ -58,19 +69,18 @@ class Restorer:
     def put(self, queue: str, message_id: int, put_at: float, body: bytes) -> None:
         """A message was stored."""
         broker = self.broker
-        home = broker.queues.get(queue)
-        if home is None:
-            home = self._queue(queue)
+        home = self._homes.get(queue) or self._home(queue)
         if put_at == self._put_at:
             put_at = self._put_at  # one object for all that were put at once
         self._put_at = put_at
-        message = Message(message_id, home, body, put_at, PRIORITY_DEFAULT, self.segment)
         if message_id > broker.last_id:
             broker.last_id = message_id
         else:  # told again, by compaction or behind numbers that were reserved
             self._replace(message_id)
-        broker.add(message)
-        self._ids[queue].append(message_id)
+        broker.messages[message_id] = Message(
+            message_id, home.queue, body, put_at, PRIORITY_DEFAULT, self.segment
+        )
+        home.add(message_id)
 
     def put_with(
         self,
@@ -89,8 +99,8 @@ class Restorer:
     ) -> None:
         """A message was stored, with all it has."""
         broker = self.broker
-        home = self._queue(queue)
-        message = Message(message_id, home, body, put_at, priority, self.segment)
+        home = self._home(queue)
+        message = Message(message_id, home.queue, body, put_at, priority, self.segment)
         if key or trace or dedup or expires or due:
             message.details = Details(
                 key=key,
@@ -101,8 +111,8 @@ class Restorer:
             )
         if due:
             message.state = DELAYED
-        broker.add(message)
-        self._ids[queue].append(message_id)
+        broker.messages[message_id] = message
+        home.add(message_id)
         broker.last_id = max(broker.last_id, message_id)
         if dedup is not None:
             self.dedup(queue, dedup, message_id, dedup_until)
@@ -111,9 +121,10 @@ class Restorer:
         """A message was told again as it stood; it replaces what was told of it before."""
         broker = self.broker
         self._replace(message_id)
+        home = self._home(queue)
         message = Message(
             message_id,
-            self._queue(queue),
+            home.queue,
             body,
             what.put_at,
             what.priority,
@@ -128,21 +139,17 @@ class Restorer:
         message.details = _details(what, broker.offset)
         if what.session is not None:
             self._own(self._session(what.session), message)
-        broker.add(message)
-        self._ids[queue].append(message_id)
+        broker.messages[message_id] = message
+        home.add(message_id)
         broker.last_id = max(broker.last_id, message_id)
         broker.last_lease = max(broker.last_lease, what.lease)
 
     def dedup(self, queue: str, key: str, message_id: int, until: float) -> None:
         """A dedup key holds until then."""
-        broker = self.broker
-        home = self._queue(queue)
+        home = self._home(queue).queue
         if home.dedup is None:
             home.dedup = Dedup()
-        broker.live[self.segment] = broker.live.get(self.segment, 0) + 1
-        replaced = home.dedup.add(key, message_id, until - broker.offset, self.segment)
-        if replaced is not None:
-            broker.live[replaced] -= 1
+        home.dedup.add(key, message_id, until - self.broker.offset, self.segment)
 
     def lease(self, ids: list[int], first: int, until: float, session: str | None) -> None:
         """Messages were leased, with consecutive lease numbers."""
@@ -228,7 +235,7 @@ class Restorer:
 
     def redrive(self, ids: Iterable[int], queue: str, place: int) -> None:
         """Dead messages became ready, in that queue."""
-        target = self._queue(queue)
+        target = self._home(queue)
         for number, message_id in enumerate(ids):
             for message in self._known((message_id,)):
                 self._settle(message, READY)
@@ -238,7 +245,7 @@ class Restorer:
                     message.details.expires_at = 0.0
                 if place:
                     message.detail().place = place + number
-                if message.queue is not target:
+                if message.queue is not target.queue:
                     self._move(message, target)
 
     def _replace(self, message_id: int) -> None:
@@ -247,12 +254,10 @@ class Restorer:
         for message in self._known((message_id,)):
             self._remove(message)
 
-    def _move(self, message: Message, target: Queue) -> None:
-        size = len(message.body)
-        message.queue.bytes -= size
-        target.bytes += size
-        message.queue = target
-        self._ids[target.name].append(message.id)
+    def _move(self, message: Message, target: _Home) -> None:
+        message.queue = target.queue
+        target.add(message.id)
+        self._is_out_of_order = True
 
     def _settle(self, message: Message, state: int) -> None:
         """Let a message be in a state that is no lease, whatever it was in.
@@ -267,7 +272,7 @@ class Restorer:
     def _remove(self, message: Message) -> None:
         if message.session is not None:
             self._disown(message)
-        self.broker.remove(message)
+        del self.broker.messages[message.id]
 
     @staticmethod
     def _own(session: Session, message: Message) -> None:
@@ -306,29 +311,25 @@ class Restorer:
                 f"queue {name} has a setting that this version doesn't know "
                 f"({', '.join(sorted(unknown))}): a later version wrote it; start that one"
             )
-        queue = self._queue(name)
+        queue = self._home(name).queue
         queue.settings = replace(DEFAULTS, **settings) if settings else DEFAULTS
         queue.paused = paused
 
     def purge(self, name: str, states: list[str]) -> None:
         """All messages of a queue in these states were removed."""
-        queue = self._queue(name)
+        home = self._home(name)
         chosen = {STATES.index(state) for state in states}
-        for message_id in self._ids[name]:
-            if queue.has(message_id) and self.broker.messages[message_id].state in chosen:
-                self._remove(self.broker.messages[message_id])
+        messages = self.broker.messages
+        for message_id in home.ids:
+            if home.queue.has(message_id) and messages[message_id].state in chosen:
+                self._remove(messages[message_id])
         if len(chosen) == len(STATES):
-            del self._ids[name][:]
+            del home.ids[:]
 
     def drop(self, name: str) -> None:
         """A queue was removed with all it had."""
-        broker = self.broker
-        queue = self._queue(name)
         self.purge(name, list(STATES))
-        if queue.dedup is not None:
-            for segment in queue.dedup.segments():
-                broker.live[segment] -= 1
-        broker.close_queue(queue)
+        self.broker.close_queue(self._homes.pop(name).queue)
 
     def session(self, name: str, grace_s: float) -> None:
         """A session began or changed its grace."""
@@ -345,14 +346,13 @@ class Restorer:
         self.broker.last_id = last_id
         self.broker.last_lease = last_lease
 
-    def _queue(self, name: str) -> Queue:
-        broker = self.broker
-        queue = broker.queues.get(name)
-        if queue is None:
-            queue = broker.queues[name] = Queue(name, broker.messages)
-            insort(broker.names, name)
-            self._ids[name] = array("q")
-        return queue
+    def _home(self, name: str) -> _Home:
+        home = self._homes.get(name)
+        if home is None:
+            queue = self.broker.queues[name] = Queue(name, self.broker.messages)
+            insort(self.broker.names, name)
+            home = self._homes[name] = _Home(queue)
+        return home
 
     def _session(self, name: str) -> Session:
         session = self.broker.sessions.get(name)
