@@ -17,6 +17,7 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
     server/run.py               from a configuration to a process and its exit code
     server/server.py            one turn of the loop; start and stop
     server/connection.py        one client's socket
+    server/clock.py             where time comes in
     server/offline.py           check, repair and export without a server
     server/commit.py            which replies wait for which batch of the journal
     server/compactor.py         which segments are dropped, and when a little is moved

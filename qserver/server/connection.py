@@ -9,7 +9,6 @@ sent ahead, replies that are held for the journal, replies that it does not take
 """
 
 import asyncio
-import time
 from typing import TYPE_CHECKING, Final, cast
 
 from qserver.config import HELD_BYTES_MAX, LINES_PER_TURN, LINGER_S
@@ -50,20 +49,20 @@ class Connection(asyncio.Protocol):
         """The client has sent something."""
         if not self._is_closing:
             self._conversation.hear(data)
-            self.go_on(time.monotonic())
+            self.go_on(self._server.now())
 
     def eof_received(self) -> bool:
         """The client has closed its side; answers whether the other stays open for replies."""
         if self._is_closing:
             return False
-        self.stop_hearing(time.monotonic())
+        self.stop_hearing(self._server.now())
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the loop's call
         """Neither side can be used any more."""
         self._transport = None
         self._stop_stall_timer()
-        self._conversation.end(time.monotonic())
+        self._conversation.end(self._server.now())
         self._server.disconnected(self)
 
     def pause_writing(self) -> None:

@@ -10,7 +10,6 @@ So what many clients ask at the same time is stored by one write and one sync.
 
 import asyncio
 import gc
-import time
 
 import structlog
 
@@ -24,6 +23,7 @@ from qserver.config import CLOCK_CHECK_S, RESERVED_NUMBERS, STOP_S_MAX, Config
 from qserver.dispatch.grammar import Grammar
 from qserver.errors import StorageError, StorageFull
 from qserver.ports import Journal, Progress
+from qserver.server.clock import Clock
 from qserver.server.commit import Committer
 from qserver.server.compactor import Compactor
 from qserver.server.connection import Connection
@@ -49,9 +49,14 @@ class Server:
 
     Attributes:
         failure: why the journal failed, if it did; the server stops then.
+        now: the monotonic clock.
     """
 
-    def __init__(self, config: Config, journal: Journal, connections_max: int) -> None:
+    def __init__(
+        self, config: Config, journal: Journal, connections_max: int, clock: Clock | None = None
+    ) -> None:
+        self._clock = clock or Clock()
+        self.now = self._clock.monotonic
         self.config = config
         self.connections_max = connections_max
         self.failure: StorageError | None = None
@@ -63,8 +68,8 @@ class Server:
         self.broker = Broker(
             self._recorder,
             config.limits,
-            now=time.monotonic(),
-            wall=time.time(),
+            now=self.now(),
+            wall=self._clock.wall(),
             reserve=0 if config.sync_s is None else RESERVED_NUMBERS,
         )
         self.grammar = Grammar(config.limits)
@@ -79,7 +84,7 @@ class Server:
         )
         self.hold = self._committer.hold
         self._listener: asyncio.Server | None = None
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, None] = {}
         self._to_go_on: dict[Connection, None] = {}
         self._turn_is_set = False
         self._timer: asyncio.TimerHandle | None = None
@@ -89,7 +94,7 @@ class Server:
         self._has_room = True
         self._stopped = asyncio.Event()
         self._nobody_left = asyncio.Event()
-        self._started_at = time.monotonic()
+        self._started_at = self.now()
         self._refused = 0
         self._stalled = 0
         self._accepted = 0
@@ -102,18 +107,18 @@ class Server:
         Raises:
             StorageError: the journal can't be read as a whole.
         """
-        began = time.monotonic()
+        began = self.now()
         gc.disable()  # nothing of what is built is garbage
         restorer = Restorer(self.broker)
         self.recovered_records = replay(self._journal, restorer, progress)
-        restorer.finish(time.monotonic())
+        restorer.finish(self.now())
         self._recorder.begin_batch()
         if self.recovered_records:
             self._committer.begin_with_checkpoint()
         gc.freeze()  # and nothing of it need be looked at again
         gc.set_threshold(*GC_THRESHOLDS)
         gc.enable()
-        self.recovery_s = time.monotonic() - began
+        self.recovery_s = self.now() - began
 
     async def start(self) -> None:
         """Do what came due while the server was away, then listen.
@@ -121,7 +126,7 @@ class Server:
         Raises:
             OSError: the address can't be used.
         """
-        while timers.tick(self.broker, time.monotonic()):
+        while timers.tick(self.broker, self.now()):
             pass
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(
@@ -137,7 +142,7 @@ class Server:
         self._is_ending = True
         assert self._listener is not None
         self._listener.close()
-        now = time.monotonic()
+        now = self.now()
         for connection in list(self._connections):
             connection.stop_hearing(now)
         await self._wait_for_clients()
@@ -194,7 +199,7 @@ class Server:
 
     def connected(self, connection: Connection) -> bool:
         """Take a new connection; answers whether there is room for it."""
-        self._connections.add(connection)
+        self._connections[connection] = None
         self._accepted += 1
         if len(self._connections) > self.connections_max or self._is_ending:
             self._refused += 1
@@ -203,7 +208,7 @@ class Server:
 
     def disconnected(self, connection: Connection) -> None:
         """A connection has ended."""
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
         self._to_go_on.pop(connection, None)
         self.end_turn_soon()
         if self._is_ending and not self._connections:
@@ -232,7 +237,7 @@ class Server:
 
     def _end_turn(self) -> None:
         self._turn_is_set = False
-        now = time.monotonic()
+        now = self.now()
         to_go_on, self._to_go_on = self._to_go_on, {}
         for connection in to_go_on:
             connection.go_on(now)
@@ -259,14 +264,14 @@ class Server:
 
     def _tick(self) -> None:
         self._timer = None
-        now = time.monotonic()
+        now = self.now()
         timers.tick(self.broker, now)
         self.end_turn_soon()
 
     def _check_clock(self) -> None:
         self._check_room()
-        now = time.monotonic()
-        moved = timers.clock_checked(self.broker, now, time.time())
+        now = self.now()
+        moved = timers.clock_checked(self.broker, now, self._clock.wall())
         if moved:
             log.warning(
                 "the wall clock was set: delays follow it, leases and waits don't",
@@ -298,7 +303,7 @@ class Server:
         """What STATS says of the server and its journal."""
         return {
             "sync": self.sync,
-            "uptime_s": time.monotonic() - self._started_at,
+            "uptime_s": self.now() - self._started_at,
             "recovery_s": self.recovery_s,
             "recovered_records": self.recovered_records,
             "connections": len(self._connections),
