@@ -19,6 +19,7 @@ synchronous client can stand on the same ground:
     reports.py       what the verbs answer, as values
     verbs.py         requests of a message's life: put, get, ack, nack, release, touch, peek
     queues.py        requests that look after queues and the server
+    puts.py          what a client adds to every PUT: a key of its own, the server's limit
 
     connection.py    one socket: requests out, replies back to whoever asked
     backoff.py       how long to wait before connecting again

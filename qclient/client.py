@@ -6,8 +6,6 @@ Requests of any number of coroutines share one connection; GETs that wait have t
 
 import asyncio
 import contextlib
-import itertools
-import secrets
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
@@ -19,14 +17,23 @@ from qclient.backoff import Backoff
 from qclient.batches import put_batches
 from qclient.caretaker import Caretaker
 from qclient.dialler import Dialler
-from qclient.errors import BatchError, Error, ReplyError, TooLong
+from qclient.errors import Error, ReplyError
 from qclient.link import Link
-from qclient.message import Delivery, Message, Settler, anything, decoder, reason_text
+from qclient.message import (
+    Delivery,
+    Message,
+    Settler,
+    anything,
+    decoder,
+    reason_text,
+    receipts_of,
+)
+from qclient.puts import Puts, ids
 from qclient.replies import Request
 from qclient.reports import Put, Server, Settled
 from qclient.settling import Settling
 from qclient.waiting import WaitingPool
-from qclient.words import Duration, body
+from qclient.words import Duration
 
 T = TypeVar("T")
 
@@ -56,10 +63,7 @@ class Client(Caretaker):
         self._waiting = waiting
         self._dialler = dialler
         self.settling = Settling(link, dialler.server.count_max)
-        self._dedup = dedup
-        self._line_bytes_max = dialler.server.line_bytes_max + 1  # its LF is not counted
-        self._key_prefix = secrets.token_urlsafe(6).encode()
-        self._key_number = itertools.count(1).__next__
+        self._puts = Puts(dedup=dedup, line_bytes_max=dialler.server.line_bytes_max)
 
     @property
     def server(self) -> Server:
@@ -114,30 +118,15 @@ class Client(Caretaker):
 
     async def put_with(self, head: bytes, item: object, dedup: str | None = None) -> Put:
         """`put` with what `verbs.put_head` made, for those that put with the same options."""
-        if dedup is None and self._dedup:
-            key = b"%b%d" % (self._key_prefix, self._key_number())
-            request = verbs.put_once(head, item, key)
-        else:
-            request = verbs.put(head, item, dedup)
-        if len(request.line) > self._line_bytes_max:
-            raise TooLong(self.too_long(request.line) or "")
-        return await self._link.run(request)
+        return await self._link.run(self._puts.request(head, item, dedup))
 
     def put_line(self, head: bytes, item: object) -> bytes:
         """The line of a PUT, with a `dedup` key of its own where this client gives them."""
-        if self._dedup:
-            return b"%bdedup=%b%d %b\n" % (head, self._key_prefix, self._key_number(), body(item))
-        return b"%b%b\n" % (head, body(item))
+        return self._puts.line(head, item)
 
     def too_long(self, line: bytes) -> str | None:
-        """What is wrong with a line that is over the server's limit, or None.
-
-        Sent, it would close the connection under every other request.
-        """
-        if len(line) <= self._line_bytes_max:
-            return None
-        limit = self._line_bytes_max - 1
-        return f"a request of {len(line) - 1:,} bytes is over the server's limit of {limit:,}"
+        """What is wrong with a line that is over the server's limit, or None."""
+        return self._puts.too_long(line)
 
     async def put_many(
         self,
@@ -165,31 +154,12 @@ class Client(Caretaker):
         )
         failed: list[Error] = []
         outcomes: list[int | ReplyError] = []
-        lines = self._put_lines(head, bodies, failed)
-        batches = put_batches(self._link, lines, is_repeatable=self._dedup)
+        lines = self._puts.lines(head, bodies, failed)
+        batches = put_batches(self._link, lines, is_repeatable=self._puts.is_repeatable)
         async with aclosing(batches):
             async for batch in batches:
                 outcomes += batch
-        refused = any(isinstance(outcome, ReplyError) for outcome in outcomes)
-        for error in failed:
-            error.add_note(f"{len(outcomes)} messages before it were sent")
-            raise error
-        if refused:
-            raise BatchError(outcomes)
-        return outcomes  # type: ignore[return-value]
-
-    def _put_lines(
-        self, head: bytes, bodies: Iterable[object], failed: list[Error]
-    ) -> Iterable[bytes]:
-        """A PUT line for each body, up to the first that can't be written."""
-        try:
-            for item in bodies:
-                line = self.put_line(head, item)
-                if len(line) > self._line_bytes_max:
-                    raise TooLong(self.too_long(line) or "")
-                yield line
-        except Error as error:
-            failed.append(error)
+        return ids(outcomes, failed)
 
     @overload
     async def get(
@@ -260,7 +230,7 @@ class Client(Caretaker):
 
     async def ack(self, *receipts: str | Delivery[Any]) -> Settled:
         """The work is done: these messages are gone. At most the server's `count_max` at once."""
-        return await self._link.run(verbs.ack(_receipts(receipts)))
+        return await self._link.run(verbs.ack(receipts_of(receipts)))
 
     async def nack(
         self,
@@ -271,16 +241,16 @@ class Client(Caretaker):
     ) -> Settled:
         """The work failed: delivered again after `delay` or the queue's backoff, or `dead`."""
         said = reason_text(reason)
-        request = verbs.nack(_receipts(receipts), delay=delay, reason=said, dead=dead)
+        request = verbs.nack(receipts_of(receipts), delay=delay, reason=said, dead=dead)
         return await self._link.run(request)
 
     async def release(self, *receipts: str | Delivery[Any]) -> Settled:
         """Give them back untouched: ready at once, nothing counted."""
-        return await self._link.run(verbs.release(_receipts(receipts)))
+        return await self._link.run(verbs.release(receipts_of(receipts)))
 
     async def touch(self, *receipts: str | Delivery[Any], lease: Duration | None = None) -> Settled:
         """Their leases run for `lease` (default: the queue's setting) from now on."""
-        return await self._link.run(verbs.touch(_receipts(receipts), lease=lease))
+        return await self._link.run(verbs.touch(receipts_of(receipts), lease=lease))
 
     async def touch_all(self, *, lease: Duration | None = None) -> Settled:
         """The same for every lease of this client's session.
@@ -318,7 +288,3 @@ def _message(
     **metadata: Any,
 ) -> Message[Any]:
     return Message(receipt, queue, raw, decode, _settler=settler, **metadata)
-
-
-def _receipts(given: Iterable[str | Delivery[Any]]) -> list[str]:
-    return [each if isinstance(each, str) else each.receipt for each in given]

@@ -9,7 +9,7 @@ type that was asked for, once. A Delivery that is only counted or passed on cost
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
@@ -91,6 +91,11 @@ class Delivery(msgspec.Struct, Generic[T], eq=False):
     def __repr__(self) -> str:
         kind = type(self).__name__
         return f"<{kind} {self.receipt} of {self.queue}: {shorten(self.raw)}>"
+
+
+def receipts_of(given: Iterable[str | Delivery[Any]]) -> list[str]:
+    """Receipts, of messages too."""
+    return [each if isinstance(each, str) else each.receipt for each in given]
 
 
 class Settler(Protocol):
