@@ -76,7 +76,7 @@ from qclient.errors import (
 from qclient.message import Delivery, Message, Stored
 from qclient.opening import connect
 from qclient.producer import Producer
-from qclient.reports import Put, Queue, Server, Settings, Settled
+from qclient.reports import Lease, Put, Queue, Server, Settings, Settled
 
 __all__ = [
     "Backoff",
@@ -95,6 +95,7 @@ __all__ = [
     "Delivery",
     "Error",
     "Full",
+    "Lease",
     "Message",
     "NoSession",
     "NotFound",

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, overload
 from qclient import queues, verbs
 from qclient.link import Link
 from qclient.message import Stored
-from qclient.reports import Queue, Settings
+from qclient.reports import Lease, Queue, Settings
 from qclient.words import Duration
 
 T = TypeVar("T")
@@ -88,6 +88,24 @@ class Caretaker:
             for row in answer.rows:
                 yield row
             left = None if left is None else left - len(answer.rows)
+            cursor = answer.next
+            if cursor is None:
+                return
+
+    async def leases(self, *, page: int = 100) -> AsyncIterator[Lease]:
+        """Every lease of this client's session in order of message id.
+
+        For a client that came back and may have lost the reply to a GET: what it does not know
+        it can release.
+
+        Raises:
+            NoSession: the client was connected without `session=`.
+        """
+        cursor: str | None = None
+        while True:
+            answer = await self._link.run(queues.leases(count=page, after=cursor))
+            for row in answer.rows:
+                yield row
             cursor = answer.next
             if cursor is None:
                 return

@@ -100,7 +100,7 @@ class NotFound(ReplyError):
 
 
 class NoSession(ReplyError):
-    """`touch_all` on a client that was connected without `session=`."""
+    """`touch_all` or `leases` on a client that was connected without `session=`."""
 
     code = "no-session"
 

@@ -10,12 +10,12 @@ import msgspec
 from qclient.errors import BadRequest, ProtocolError
 from qclient.message import Stored
 from qclient.replies import Reply, Request, first, nothing, number
-from qclient.reports import Queue, Server, Settings
+from qclient.reports import Lease, Queue, Server, Settings
 from qclient.reports import queue as queue_report
 from qclient.reports import server as server_report
 from qclient.reports import settings as settings_report
 from qclient.verbs import stored
-from qclient.words import Duration, duration, fields, name, text, whole
+from qclient.words import Duration, duration, fields, name, shorten, text, whole
 from qclient.words import number as figure
 
 T = TypeVar("T")
@@ -67,6 +67,16 @@ def queues(*, count: int | None = None, after: str | None = None) -> Request[Pag
     return Request(line + b"\n", _queues)
 
 
+def leases(*, count: int | None = None, after: str | None = None) -> Request[Page[Lease]]:
+    """LEASES of the connection's session."""
+    line = b"LEASES"
+    if count is not None:
+        line += b" count=%b" % whole(count, "count")
+    if after is not None:
+        line += b" after=%b" % text(after)
+    return Request(line + b"\n", _leases)
+
+
 def states(value: str | Iterable[str]) -> bytes:
     """One state or several."""
     chosen = value.split(",") if isinstance(value, str) else list(value)
@@ -84,6 +94,20 @@ def _messages(queue: str, wanted: object, replies: Sequence[Reply]) -> Page[Stor
 def _queues(replies: Sequence[Reply]) -> Page[Queue]:
     data, words = first(replies)
     return Page([queue_report(*_named(line)) for line in data], _next(words))
+
+
+def _leases(replies: Sequence[Reply]) -> Page[Lease]:
+    data, words = first(replies)
+    return Page([_lease(line) for line in data], _next(words))
+
+
+def _lease(line: bytes) -> Lease:
+    words = line.split(b" ", 3)
+    info = fields(words[-1])[0]
+    left = figure(info.get("expires_in", ""))
+    if len(words) != 4 or isinstance(left, str):  # noqa: PLR2004  "*", receipt, queue, the rest
+        raise ProtocolError(f"not a lease: {shorten(line)}")
+    return Lease(words[1].decode(), words[2].decode(), left, info)
 
 
 def _next(words: list[str]) -> str | None:

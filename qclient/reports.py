@@ -1,6 +1,7 @@
 """What the verbs answer, as values.
 
     Settled     ACK, NACK, RELEASE, TOUCH
+    Lease       a line of LEASES: what the session holds
     Queue       a line of LIST: how many messages of each state
     Settings    QUEUE
     Server      HELLO: who answers, and its limits
@@ -41,6 +42,25 @@ class Settled(msgspec.Struct, frozen=True):
 
     count: int
     not_leased: tuple[str, ...] = ()
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """A lease of this client's session.
+
+    Attributes:
+        expires_in_s: seconds until its deadline, when the server answered.
+        info: every word of the line by name, newer ones included.
+    """
+
+    receipt: str
+    queue: str
+    expires_in_s: float
+    info: dict[str, str]
+
+    @property
+    def id(self) -> int:
+        """The message's number."""
+        return int(self.receipt.partition(".")[0])
 
 
 class Queue(msgspec.Struct, frozen=True):

@@ -26,7 +26,7 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
     dispatch/client.py          what is known of a client
     dispatch/grammar.py         what may stand in a request
     dispatch/verbs.py           the table of verbs
-    dispatch/message_verbs.py   PUT GET ACK NACK RELEASE TOUCH PEEK
+    dispatch/message_verbs.py   PUT GET ACK NACK RELEASE TOUCH LEASES PEEK
     dispatch/queue_verbs.py     LIST QUEUE PAUSE RESUME PURGE DROP REDRIVE
     dispatch/server_verbs.py    HELLO STATS PING QUIT
     dispatch/lines.py           messages and queues as lines of a reply
@@ -48,7 +48,7 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
     broker/expire.py            the end of a ttl
     broker/timers.py            what time alone brings about
     broker/admin.py             QUEUE PAUSE PURGE DROP REDRIVE
-    broker/view.py              PEEK LIST STATS
+    broker/view.py              PEEK LIST LEASES STATS
     broker/checkpoint.py        what a new segment of the journal begins with
     broker/compaction.py        what an old segment is needed for is told again
     broker/restore.py           facts become messages again

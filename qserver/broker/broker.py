@@ -2,7 +2,7 @@
 
     put.py      PUT                      settle.py   ACK NACK RELEASE TOUCH, and leases that end
     get.py      GET, waiting, sessions   timers.py   what time alone brings about
-    admin.py    QUEUE PAUSE PURGE …      view.py     PEEK LIST STATS: looks, changes nothing
+    admin.py    QUEUE PAUSE PURGE …      view.py     PEEK LIST …: looks, changes nothing
     restore.py  the way back from facts to tables
 
 Every rule of the queue lives in this package, and nothing else does: no byte of the wire, no file,

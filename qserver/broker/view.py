@@ -1,12 +1,14 @@
-"""PEEK, LIST, STATS: looks at the tables and changes nothing."""
+"""PEEK, LIST, LEASES, STATS: looks at the tables and changes nothing."""
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from heapq import nsmallest
 from typing import NamedTuple
 
 from qserver.broker.broker import Broker
 from qserver.broker.message import READY, STATES, Message
 from qserver.broker.queue import Queue
+from qserver.broker.session import Session
 from qserver.config import LIST_SCAN_MAX
 
 
@@ -75,6 +77,17 @@ def _candidates(queue: Queue, states: list[int] | None, after: int) -> Iterator[
             ids = (message_id for table in held for message_id in table if message_id > after)
             return iter(sorted(ids))
     return queue.ids_after(after)
+
+
+def list_leases(session: Session, count: int, after: int) -> MessagePage:
+    """Messages that a session holds, in order of id, from behind `after`.
+
+    A page costs a look at each lease of the session, as `TOUCH *` does.
+    """
+    held = session.leases
+    ids = nsmallest(count + 1, (message_id for message_id in held if message_id > after))
+    rows = [held[message_id] for message_id in ids[:count]]
+    return MessagePage(rows, rows[-1].id if len(ids) > count else None)
 
 
 def stats(broker: Broker) -> dict[str, int]:

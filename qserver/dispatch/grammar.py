@@ -62,6 +62,7 @@ class Grammar:
             b"dead": choice_reader("dead", _FLAG),
         }
         self.touch: Readers = lease
+        self.leases: Readers = {**count, b"after": read_id}
         self.list_queues: Readers = {**count, b"after": read_name}
         self.list_messages: Readers = {**count, b"after": read_id, b"state": bytes, **key}
         self.purge: Readers = {b"state": bytes}

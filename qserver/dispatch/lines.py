@@ -103,6 +103,16 @@ def peeked(message: Message, now: float, wall: float) -> bytes:
     )
 
 
+def lease_listed(message: Message, now: float) -> bytes:
+    """A lease's line in a LEASES."""
+    return b"* %d.%d %b%b\n" % (
+        message.id,
+        message.lease,
+        message.queue.encoded,
+        _seconds("expires_in", message.deadline - now),
+    )
+
+
 def _state_words(message: Message, now: float, wall: float) -> bytes:
     """What only a message in its state has."""
     state = message.state

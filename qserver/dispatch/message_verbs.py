@@ -1,11 +1,12 @@
-"""PUT, GET, ACK, NACK, RELEASE, TOUCH, PEEK: the verbs of a message's life."""
+"""PUT, GET, ACK, NACK, RELEASE, TOUCH, LEASES, PEEK: the verbs of a message's life."""
 
 from typing import Final
 
 from qserver.broker import get as getting
 from qserver.broker import put as putting
-from qserver.broker import settle
-from qserver.config import DURATION_S_MAX, QUEUES_PER_GET_MAX, YEAR_S
+from qserver.broker import settle, view
+from qserver.broker.session import Session
+from qserver.config import DURATION_S_MAX, LIST_COUNT_DEFAULT, QUEUES_PER_GET_MAX, YEAR_S
 from qserver.dispatch import lines
 from qserver.dispatch.client import Client
 from qserver.dispatch.grammar import (
@@ -147,15 +148,31 @@ def touch(client: Client, rest: bytes, now: float) -> bytes:
     refuse_rest(left)
     lease_s = values.get(b"lease")
     if words.strip(BLANKS) == b"*":
-        if client.session is None:
-            raise RequestError(
-                "no-session", "TOUCH * is for a session's leases: say HELLO session=<name> first"
-            )
+        session = _session(client, "TOUCH *")
         client.wrote = True
-        return lines.ok(settle.touch_session(client.broker, now, client.session, lease_s))
+        return lines.ok(settle.touch_session(client.broker, now, session, lease_s))
     receipts = read_receipts(words, client.grammar.count_max)
     refused = settle.touch(client.broker, now, receipts, lease_s)
     return _settled(client, receipts, refused)
+
+
+def leases(client: Client, rest: bytes, now: float) -> bytes:
+    """LEASES [count=] [after=]."""
+    values, left = read_options(rest.lstrip(BLANKS), client.grammar.leases)
+    refuse_rest(left)
+    count = values.get(b"count", min(LIST_COUNT_DEFAULT, client.grammar.count_max))
+    page = view.list_leases(_session(client, "LEASES"), count, values.get(b"after", 0))
+    rows = [lines.lease_listed(message, now) for message in page.rows]
+    more = () if page.more_after is None else (b"next=%d" % page.more_after,)
+    return b"".join(rows) + lines.ok(len(rows), *more)
+
+
+def _session(client: Client, verb: str) -> Session:
+    if client.session is None:
+        raise RequestError(
+            "no-session", f"{verb} is for a session's leases: say HELLO session=<name> first"
+        )
+    return client.session
 
 
 def peek(client: Client, rest: bytes, now: float) -> bytes:

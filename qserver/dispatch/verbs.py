@@ -57,6 +57,9 @@ VERBS: Final[dict[bytes, Verb]] = {
     b"TOUCH": Verb(
         "TOUCH <receipt>... [lease=] | TOUCH * [lease=]", "extend leases", message_verbs.touch
     ),
+    b"LEASES": Verb(
+        "LEASES [count=100] [after=<id>]", "what the session holds", message_verbs.leases
+    ),
     b"PEEK": Verb("PEEK <id>", "one message with all its metadata", message_verbs.peek),
     b"LIST": Verb(
         "LIST [count=100] [after=<queue>] | LIST <queue> [state=] [key=] [count=100] [after=<id>]",

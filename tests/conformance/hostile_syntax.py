@@ -59,9 +59,13 @@ ARGUMENTS: Final = [
     *cases("bad-request", ("REDRIVE", "ACK", "NACK", "RELEASE", "TOUCH", "ACK "), "missing"),
     *cases("bad-request", ("NACK reason=x", "TOUCH lease=30"), "missing"),
     *cases("bad-request", ("PEEK", "PEEK x", "PEEK -1", "PEEK 1.1", f"PEEK {10**19}"), "id"),
-    *cases("bad-request", ("PEEK 1 2", "LIST a b", "PAUSE a 2", "HELLO you", "GET a b"), "more"),
+    *cases(
+        "bad-request",
+        ("PEEK 1 2", "LIST a b", "PAUSE a 2", "HELLO you", "GET a b", "LEASES 1"),
+        "more",
+    ),
     *cases("not-found", ("PEEK 0", "PEEK 4242", f"PEEK {10**18}")),
-    *cases("no-session", ("TOUCH *", "TOUCH * lease=1m"), "HELLO"),
+    *cases("no-session", ("TOUCH *", "TOUCH * lease=1m", "LEASES", "LEASES after=9"), "HELLO"),
 ]
 
 BAD_BODIES: Final = (

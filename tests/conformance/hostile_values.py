@@ -31,7 +31,11 @@ OPTIONS: Final = [
     *cases("bad-request", ("NACK 1.1 dead=maybe", "NACK 1.1 dead=YES", "REDRIVE a dry=1"), "yes"),
     *cases("bad-request", ("QUEUE a requeue=side", "QUEUE a expired=", "LIST a state=gone")),
     *cases("bad-request", ("LIST a state=", "LIST a state=ready,", "PURGE a state=Ready"), "ready"),
-    *cases("bad-request", ("LIST a after=x", "LIST a after=-1", "LIST a after=1.5"), "id"),
+    *cases(
+        "bad-request",
+        ("LIST a after=x", "LIST a after=-1", "LIST a after=1.5", "LEASES after=1.1"),
+        "id",
+    ),
     *cases("limit", (f"PUT a key={'x' * 257} 1", f"PUT a dedup={'é' * 129} 1"), "256", "25"),
     *cases("limit", (f"HELLO client={'x' * 300}", f'LIST a key="{"x" * 300}"'), "256", "300"),
     *cases("limit", (f"PUT a trace={'x' * 1025} 1",), "1024", "1025"),
@@ -63,7 +67,7 @@ NUMBERS: Final = [
     ),
     *cases("limit", ("GET a count=1001", "GET a count=1000000000000"), "count=1", "1000"),
     *cases(
-        "limit", (f"GET a count={'9' * 100_000}", "LIST count=1001", "LIST a count=1001"), "1000"
+        "limit", (f"GET a count={'9' * 100_000}", "LIST count=1001", "LEASES count=1001"), "1000"
     ),
     *cases("limit", ("PUT a priority=10 1",), "priority=10", "9"),
     *cases("bad-request", ("PUT a priority=-1 1", "PUT a priority=high 1"), "priority"),

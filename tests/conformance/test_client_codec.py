@@ -121,6 +121,7 @@ def request(line: str) -> Request[Any]:
     if verb in of_receipts:
         return of_receipts[verb](words, **given)
     others: dict[str, Callable[..., Request[Any]]] = {
+        "LEASES": queues.leases,
         "PEEK": lambda number: verbs.peek(int(number), Any),
         "PAUSE": queues.pause,
         "RESUME": queues.resume,
@@ -153,8 +154,19 @@ def reproducible() -> list[str]:
 def test_there_are_transcripts_with_every_verb_the_client_has() -> None:
     assert len(transcripts()) >= 15
     seen = {parsed(line)[0] for line, _ in EXCHANGES}
-    assert seen >= {"PUT", "GET", "ACK", "NACK", "RELEASE", "TOUCH", "PEEK", "LIST", "QUEUE"}
-    assert seen >= {"PAUSE", "RESUME", "PURGE", "DROP", "REDRIVE", "HELLO", "PING", "HELP"}
+    assert seen >= {"PUT", "GET", "ACK", "NACK", "RELEASE", "TOUCH", "LEASES", "PEEK"}
+    assert seen >= {
+        "LIST",
+        "QUEUE",
+        "PAUSE",
+        "RESUME",
+        "PURGE",
+        "DROP",
+        "REDRIVE",
+        "HELLO",
+        "PING",
+        "HELP",
+    }
 
 
 def test_every_exception_to_the_encoders_is_still_in_the_transcripts() -> None:
@@ -287,6 +299,13 @@ def test_what_is_listed_is_what_the_protocol_says(line: str, lines: list[str]) -
         assert found.next == (following[1] if following else None)
 
 
+@pytest.mark.parametrize(("line", "lines"), cases("LEASES"))
+def test_leases_are_what_the_protocol_says(line: str, lines: list[str]) -> None:
+    page = decoded(line, lines)
+    assert [f"* {row.receipt} {row.queue} expires_in=…" for row in page.rows] == lines[:-1]
+    assert page.next == dict(typed_words(lines[-1])).get("next")
+
+
 @pytest.mark.parametrize(
     ("line", "lines"), cases("PAUSE", "RESUME", "PURGE", "DROP", "REDRIVE", "QUEUE", "HELP")
 )
@@ -309,7 +328,7 @@ def typed_words(line: str) -> Iterator[tuple[str, str]]:
 
 
 def test_hello_is_what_the_protocol_says() -> None:
-    ((line, lines),) = [each for each in EXCHANGES if each[0].startswith("HELLO")]
+    line, lines = next(each for each in EXCHANGES if each[0].startswith("HELLO client="))
     server = decoded(line, lines)
     assert (server.server, server.protocol) == ("qserver/1", 1)
     assert (server.session, server.grace_s, server.leases) == ("worker-7", 10, 0)

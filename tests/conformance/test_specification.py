@@ -76,6 +76,7 @@ def test_help_and_protocol_md_write_a_verb_in_the_same_form(name: str) -> None:
             ("NACK <receipt>", Grammar(LIMITS).nack),
             ("TOUCH <receipt>", Grammar(LIMITS).touch),
             ("TOUCH *", Grammar(LIMITS).touch),
+            ("LEASES [", Grammar(LIMITS).leases),
             ("LIST [", Grammar(LIMITS).list_queues),
             ("LIST <queue>", Grammar(LIMITS).list_messages),
             ("PURGE <queue>", Grammar(LIMITS).purge),
@@ -164,6 +165,7 @@ def test_a_reply_s_options_are_named_in_the_verb_s_section() -> None:
     for verb, asked in (
         ("LIST", "LIST"),
         ("LIST", "LIST jobs"),
+        ("LEASES", "LEASES"),
         ("HELLO", "HELLO"),
         ("PEEK", "PEEK 1"),
         ("GET", "RESUME jobs\nGET jobs count=9"),

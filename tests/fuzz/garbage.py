@@ -18,6 +18,7 @@ REQUESTS: Final = (
     b"RELEASE 3.3",
     b"TOUCH 4.4 lease=1m",
     b"TOUCH *",
+    b"LEASES count=1 after=1",
     b"PEEK 1",
     b"LIST",
     b"LIST count=1 after=a",

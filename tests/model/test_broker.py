@@ -178,6 +178,10 @@ class Life(RuleBasedStateMachine):
         self.world.touch_session(client, lease)
         self.over(ends=True)
 
+    @rule(client=CLIENTS, count=COUNTS)
+    def leases(self, client: str, count: int) -> None:
+        self.world.leases(client, count)
+
     # --- queues ---------------------------------------------------------------------------------
 
     @rule(queue=QUEUES, changes=SETTINGS)

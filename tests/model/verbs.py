@@ -151,6 +151,11 @@ class ModelBroker(Model):
         self.touch(held, lease)
         return len(held)
 
+    def leases(self, client: str) -> list[Receipt]:
+        name = self.session_of[client]
+        held = [(m.id, m.lease) for m in self.messages.values() if m.session == name]
+        return sorted(held)
+
     def hello(self, client: str, name: str, grace: float) -> None:
         if self.session_of.get(client, name) != name:
             self.leave(client)

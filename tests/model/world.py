@@ -223,6 +223,20 @@ class World:
             extended = settle.touch_session(self.broker, self.now, session, lease)
             assert extended == self.model.touch_session(client, lease)
 
+    def leases(self, client: str, count: int) -> None:
+        """All pages together are all that the session holds."""
+        session = self.client(client).session
+        if session is None:
+            return
+        after: int | None = 0
+        listed = []
+        while after is not None:
+            page = view.list_leases(session, count, after)
+            assert len(page.rows) <= count
+            listed += receipts(page.rows)
+            after = page.more_after
+        assert listed == self.model.leases(client)
+
     # --- queues ---------------------------------------------------------------------------------
 
     def configure(self, queue: str, changes: dict[str, Any]) -> None:

@@ -125,6 +125,59 @@ def test_a_lease_of_a_session_can_be_settled_from_any_connection(sim: Sim, peer:
     assert peer.ask("TOUCH *") == ["OK 0"]
 
 
+def test_leases_are_listed_in_order_of_id_page_by_page(sim: Sim, peer: Peer) -> None:
+    peer.ask("HELLO session=s")
+    for number in range(5):
+        peer.ask(f"PUT a {number}")
+    peer.ask("GET a count=5")
+    peer.ask("RELEASE 3.3 1.1")
+    peer.ask("GET a count=2")
+    sim.pass_time(10)
+    peer.ask("TOUCH 2.2")
+    rows = ["* 1.6 a expires_in=20", "* 2.2 a expires_in=30", "* 3.7 a expires_in=20"]
+    assert peer.ask("LEASES count=3") == [*rows, "OK 3 next=3"]
+    rest = ["* 4.4 a expires_in=20", "* 5.5 a expires_in=20"]
+    assert peer.ask("LEASES count=2 after=3") == [*rest, "OK 2"]
+    assert peer.ask("LEASES after=5") == ["OK 0"]
+    assert peer.ask("LEASES count=5")[-1] == "OK 5"
+
+
+def test_leases_are_those_of_the_session_and_no_other(sim: Sim, peer: Peer) -> None:
+    other, nobody = sim.connect(), sim.connect()
+    other.ask("HELLO session=t")
+    peer.send(b"HELLO session=s\nPUT a 1\nPUT a 2\nPUT a 3\nGET a\n")
+    other.ask("GET a")
+    nobody.ask("GET a")
+    assert peer.ask("LEASES") == ["* 1.1 a expires_in=30", "OK 1"]
+    assert other.ask("LEASES") == ["* 2.2 a expires_in=30", "OK 1"]
+    assert nobody.ask("LEASES") == [
+        "ERR no-session LEASES is for a session's leases: say HELLO session=<name> first"
+    ]
+
+
+def test_who_comes_back_learns_which_leases_it_has_and_asking_changes_nothing(
+    sim: Sim, peer: Peer
+) -> None:
+    peer.send(b"HELLO session=s grace=5\nPUT a 1\nGET a lease=20\n")
+    sim.restart()
+    sim.pass_time(4)
+    back = sim.connect()
+    back.ask("HELLO session=s grace=5")
+    assert back.ask("LEASES") == ["* 1.1 a expires_in=16", "OK 1"]
+    assert back.ask("LEASES") == ["* 1.1 a expires_in=16", "OK 1"]
+    assert back.ask("RELEASE 1.1") == ["OK 1"]
+    assert back.ask("LEASES") == ["OK 0"]
+    back.ask("GET a lease=1s")
+    sim.pass_time(1.1)
+    assert back.ask("LEASES") == ["OK 0"]
+
+
+def test_leases_do_not_wait_for_the_journal(sim: Sim, peer: Peer) -> None:
+    peer.ask("HELLO session=s")
+    sim.stores = False
+    assert peer.ask("LEASES") == ["OK 0"]
+
+
 def test_a_restart_counts_as_every_connection_gone(sim: Sim, peer: Peer) -> None:
     peer.ask("HELLO session=s grace=5")
     peer.ask("PUT a 1")

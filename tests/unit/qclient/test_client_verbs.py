@@ -257,6 +257,26 @@ def test_a_list_of_queues() -> None:
     assert page.next == "c"
 
 
+def test_a_list_of_leases() -> None:
+    assert queues.leases().line == b"LEASES\n"
+    request = queues.leases(count=2, after="7")
+    assert request.line == b"LEASES count=2 after=7\n"
+    assert request.is_repeatable
+    page = read(request, b"* 8.1 a expires_in=2.5 new=1\n* 9.2 b expires_in=3\nOK 2 next=9\n")
+    assert [(row.id, row.receipt, row.queue, row.expires_in_s) for row in page.rows] == [
+        (8, "8.1", "a", 2.5),
+        (9, "9.2", "b", 3),
+    ]
+    assert page.next == "9"
+    assert page.rows[0].info["new"] == "1"
+
+
+@pytest.mark.parametrize("line", [b"* 8.1 a", b"* 8.1", b"* 8.1 a expires_in=soon"])
+def test_a_lease_that_is_cut_short_is_a_fault_of_the_server(line: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        read(queues.leases(), line + b"\nOK 1\n")
+
+
 def test_a_queue_s_settings() -> None:
     request = queues.queue(
         "q", {"lease": 60, "ttl": timedelta(hours=1), "backoff": 0.5, "requeue": "back", "x": None}
