@@ -75,6 +75,11 @@ class Client(Caretaker):
         """Delays between attempts."""
         return self._link.backoff
 
+    @property
+    def lost_gets(self) -> int:
+        """How many GETs lost their reply with a connection; see `leases`."""
+        return self._link.lost_gets
+
     async def run(self, request: Request[T]) -> T:
         """The result of a request that `verbs` or `queues` made."""
         return await self._link.run(request)

@@ -42,6 +42,10 @@ class Link:
         retry_for: seconds that a request waits for the connection to come back.
         in_flight_max: requests that may be under way; more wait.
         backoff: delays between attempts to connect.
+
+    Attributes:
+        lost_gets: how many GETs lost their reply with a connection: each may have leased what
+            nobody knows of.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class Link:
     ) -> None:
         self.retry_for = retry_for
         self.backoff = backoff
+        self.lost_gets = 0
         self._dial = dial
         self._in_flight_max = in_flight_max
         self._loop = asyncio.get_running_loop()
@@ -122,6 +127,8 @@ class Link:
         if self._connection is connection:
             self._connection = None
         for call in calls:
+            if call.request.leases and call.is_sent:
+                self.lost_gets += 1
             if call.request.is_repeatable or not call.is_sent or self._is_closed:
                 self._hold(call)
             else:

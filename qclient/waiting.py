@@ -90,6 +90,8 @@ class WaitingPool:
         if connection in self._idle:
             self._idle.remove(connection)
         for call in calls:
+            if call.is_sent:
+                self._link.lost_gets += 1
             if not call.future.done():
                 lost = ConnectionLost(str(error), maybe_done=call.is_sent)
                 lost.__cause__ = error
