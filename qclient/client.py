@@ -17,7 +17,7 @@ from qclient.backoff import Backoff
 from qclient.batches import put_batches
 from qclient.caretaker import Caretaker
 from qclient.dialler import Dialler
-from qclient.errors import Error, ReplyError
+from qclient.errors import Error, ReplyError, TooLong
 from qclient.link import Link
 from qclient.message import (
     Delivery,
@@ -257,6 +257,18 @@ class Client(Caretaker):
         """Their leases run for `lease` (default: the queue's setting) from now on."""
         return await self._link.run(verbs.touch(receipts_of(receipts), lease=lease))
 
+    async def progress(self, receipt: str | Delivery[Any], value: object) -> Settled:
+        """Say how far the work has got: a JSON value of at most 4,096 bytes, kept and shown.
+
+        It replaces the one before, stays when the message comes back, and does not extend the
+        lease.
+
+        Raises:
+            OverLimit: it is longer.
+            Full: there is no room for it; nothing was changed.
+        """
+        return await self._send(verbs.progress(receipts_of([receipt])[0], value))
+
     async def touch_all(self, *, lease: Duration | None = None) -> Settled:
         """The same for every lease of this client's session.
 
@@ -271,6 +283,13 @@ class Client(Caretaker):
     async def hello(self) -> Server:
         """Ask the server again what it said on connecting: version, limits, leases held."""
         return await self._link.run(self._dialler.greeting)
+
+    async def _send(self, request: Request[T]) -> T:
+        """Run a request that may be too long."""
+        wrong = self.too_long(request.line)
+        if wrong is not None:
+            raise TooLong(wrong)
+        return await self._link.run(request)
 
     async def close(self) -> None:
         """Wait for settlements under way, give back what waiting GETs were given, close.

@@ -224,6 +224,11 @@ def _settled(replies: Sequence[Reply]) -> Settled:
     return Settled(count, tuple(word[1] for word in words if word[2:3] == ["not-leased"]))
 
 
+def progress(receipt: str, value: object) -> Request[Settled]:
+    """PROGRESS: leaves a JSON value with the message."""
+    return Request(b"PROGRESS %b %b\n" % (receipts([receipt]), body(value)), _settled)
+
+
 def peek(number: int, wanted: object) -> Request[Stored[Any]]:
     """PEEK at one message."""
     return Request(b"PEEK %b\n" % whole(number, "id"), partial(_peeked, wanted))

@@ -28,6 +28,7 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
     dispatch/verbs.py           the table of verbs
     dispatch/message_verbs.py   PUT GET ACK NACK RELEASE TOUCH LEASES PEEK
     dispatch/queue_verbs.py     LIST QUEUE PAUSE RESUME PURGE DROP REDRIVE
+    dispatch/outcome_verbs.py   PROGRESS
     dispatch/server_verbs.py    HELLO STATS PING QUIT
     dispatch/lines.py           messages and queues as lines of a reply
 
@@ -46,6 +47,7 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
     broker/get.py               GET, waiting, sessions
     broker/settle.py            ACK NACK RELEASE TOUCH, and leases that end
     broker/expire.py            the end of a ttl
+    broker/outcome.py           PROGRESS
     broker/timers.py            what time alone brings about
     broker/admin.py             QUEUE PAUSE PURGE DROP REDRIVE
     broker/view.py              PEEK LIST LEASES STATS

@@ -32,6 +32,7 @@ class Snapshot:
         state: its name on the wire.
         until: when its lease ends, or its being kept as done.
         due: when its delay is over.
+        progress: the JSON that a holder left last, b"" if none did.
         place: where it stands in the order, 0 at its own place.
     """
 
@@ -48,6 +49,7 @@ class Snapshot:
     trace: str | None = None
     dedup: str | None = None
     reason: str | None = None
+    progress: bytes = b""
     due: float = 0.0
     expires: float = 0.0
     place: int = 0
@@ -123,6 +125,10 @@ class Recorder(Protocol):
 
     def release(self, message_id: int, place: int) -> None:
         """A lease was given back; the message is ready."""
+        ...
+
+    def progress(self, message_id: int, value: bytes) -> None:
+        """A holder told how far it got."""
         ...
 
     def touch(self, ids: Iterable[int], until: float) -> None:
@@ -232,6 +238,10 @@ class Restorer(Protocol):
         losses: int | None,
     ) -> None:
         """A lease ended without an ACK; a counter that is None stays as it is."""
+        ...
+
+    def progress(self, message_id: int, value: bytes) -> None:
+        """A holder told how far it got."""
         ...
 
     def touch_ids(self, ids: list[int], until: float) -> None:

@@ -209,6 +209,8 @@ class Broker:
         size = len(message.body)
         queue.bytes -= size
         self.memory -= size + MESSAGE_OVERHEAD
+        if message.details is not None:
+            self.memory -= message.kept_bytes()
         message.state = GONE
         del self.messages[message.id]
         self.live[message.segment] -= 1
@@ -255,6 +257,7 @@ class Broker:
             message.queue.ready.note_gone()
             self.remove(message)
             message.body = b""  # a leftover need not hold it
+            message.details = None
             return
         if state == LEASED:
             self.end_lease(message)

@@ -27,8 +27,8 @@ SLICE = 1000
 def live_bytes(broker: Broker) -> int:
     """What the records would take that are needed to rebuild everything: about."""
     messages = len(broker.messages)
-    bodies = broker.memory - messages * MESSAGE_OVERHEAD
-    return bodies + sum(broker.live.values()) * RECORD_OVERHEAD
+    kept = broker.memory - messages * MESSAGE_OVERHEAD
+    return kept + sum(broker.live.values()) * RECORD_OVERHEAD
 
 
 def move(broker: Broker, segment: int, budget: int) -> int:
@@ -43,7 +43,7 @@ def move(broker: Broker, segment: int, budget: int) -> int:
         for message in batch:
             if message.segment != segment or moved >= budget:
                 break
-            moved += len(message.body) + RECORD_OVERHEAD
+            moved += len(message.body) + message.kept_bytes() + RECORD_OVERHEAD
             _move_message(broker, message)
         else:
             if batch:
@@ -92,6 +92,7 @@ def snapshot(broker: Broker, message: Message) -> Snapshot:
         what.trace = details.trace
         what.dedup = details.dedup
         what.reason = details.reason
+        what.progress = details.progress
         what.due = details.due_at if state == DELAYED else 0.0
         what.expires = broker.wall(details.expires_at) if details.expires_at else 0.0
         what.place = details.place

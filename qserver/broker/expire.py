@@ -50,5 +50,6 @@ def replace_ready(broker: Broker, message: Message) -> Message:
     broker.messages[message.id] = copy
     message.state = GONE
     message.body = b""
+    message.details = None
     message.queue.ready.note_gone()
     return copy

@@ -41,6 +41,7 @@ def _place(broker: Broker, message: Message) -> None:
     details = message.details
     if details is not None:
         broker.last_place = max(broker.last_place, details.place)
+        broker.memory += message.kept_bytes()
     state = message.state
     if state == READY:
         _place_ready(broker, message)

@@ -33,12 +33,17 @@ PLACE_BITS: Final = 40
 
 
 class Details(msgspec.Struct, gc=False, eq=False):
-    """What only some messages have. Times are monotonic seconds unless said; 0 is none."""
+    """What only some messages have. Times are monotonic seconds unless said; 0 is none.
+
+    Attributes:
+        progress: the JSON that a holder left last, b"" if none did.
+    """
 
     key: str | None = None
     trace: str | None = None
     dedup: str | None = None
     reason: str | None = None
+    progress: bytes = b""
     expires_at: float = 0.0
     due_at: float = 0.0
     """When a delayed message is due, in wall-clock seconds: delays follow the clock people read."""
@@ -82,6 +87,10 @@ class Message(msgspec.Struct, gc=False, eq=False):
     def expires_at(self) -> float:
         """Monotonic second at which its ttl has passed; 0 if it has none."""
         return 0.0 if self.details is None else self.details.expires_at
+
+    def kept_bytes(self) -> int:
+        """Bytes that it keeps besides its body."""
+        return 0 if self.details is None else len(self.details.progress)
 
     def detail(self) -> Details:
         """Its details, to be changed."""

@@ -30,7 +30,7 @@ def put(broker: Broker, now: float, name: str, body: bytes) -> int:
         RequestError: `full`.
     """
     if broker.memory + len(body) + MESSAGE_OVERHEAD > broker.memory_bytes_max:
-        _refuse(broker)
+        refuse_full(broker)
     queue = broker.queues.get(name)
     if queue is None:
         queue = broker.open_queue(name)
@@ -68,7 +68,7 @@ def put_with(
             broker.counters.duplicates += 1
             return first, True
     if broker.memory + len(body) + MESSAGE_OVERHEAD > broker.memory_bytes_max:
-        _refuse(broker)
+        refuse_full(broker)
     if queue is None:
         queue = broker.open_queue(name)
     _check_room(queue, len(body))
@@ -157,8 +157,12 @@ def _check_room(queue: Queue, size: int) -> None:
         )
 
 
-def _refuse(broker: Broker) -> None:
-    """Say which has no room, the disk or the memory."""
+def refuse_full(broker: Broker) -> None:
+    """Say which has no room, the disk or the memory.
+
+    Raises:
+        RequestError: `full`.
+    """
     if broker.memory_bytes_max < broker.limits.memory_bytes_max:
         raise RequestError(
             "full", "the disk has no room for new messages; GET, ACK and the like go on"

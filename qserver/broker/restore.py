@@ -205,6 +205,11 @@ class Restorer:
             if due:
                 message.detail().due_at = due
 
+    def progress(self, message_id: int, value: bytes) -> None:
+        """A holder told how far it got."""
+        for message in self._known((message_id,)):
+            message.detail().progress = value
+
     def touch_ids(self, ids: Iterable[int], until: float) -> None:
         """Leases run until then."""
         deadline = until - self.broker.offset
@@ -370,7 +375,7 @@ class Restorer:
 
 
 def _details(what: Snapshot, offset: float) -> Details | None:
-    if not (what.key or what.trace or what.dedup or what.reason) and not (
+    if not (what.key or what.trace or what.dedup or what.reason or what.progress) and not (
         what.expires or what.due or what.place
     ):
         return None
@@ -379,6 +384,7 @@ def _details(what: Snapshot, offset: float) -> Details | None:
         trace=what.trace,
         dedup=what.dedup,
         reason=what.reason,
+        progress=what.progress,
         expires_at=what.expires - offset if what.expires else 0.0,
         due_at=what.due,
         place=what.place,

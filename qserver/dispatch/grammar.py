@@ -18,6 +18,7 @@ from qserver.config import (
 )
 from qserver.errors import RequestError
 from qserver.wire.words import (
+    check_json,
     choice_reader,
     count_reader,
     duration_reader,
@@ -114,6 +115,9 @@ def _setting_readers(limits: Limits) -> Readers:
 BLANKS: Final = b" \t"
 """What parts words: no other white space does."""
 
+JSON_BLANKS: Final = b" \t\r"
+"""What may stand around a JSON value in a line, and is no part of it."""
+
 _WORD: Final = re.compile(rb"[ \t]*([^ \t]*)[ \t]*")
 
 
@@ -140,6 +144,20 @@ def refuse_rest(left: bytes) -> None:
     if left.strip(BLANKS):
         refuse_option(left)
         raise RequestError("bad-request", f"nothing more can stand at '{shown(left)}'")
+
+
+def read_json(left: bytes, form: str) -> bytes:
+    """The JSON that ends a line, whose other words have been read.
+
+    Raises:
+        RequestError: `bad-request`, `bad-json`.
+    """
+    value = left.strip(JSON_BLANKS)
+    if not value:
+        raise RequestError("bad-request", f"the JSON is missing: {form}")
+    refuse_option(value)
+    check_json(value)
+    return value
 
 
 def refuse_option(words: bytes) -> None:

@@ -136,7 +136,11 @@ def _all_texts(message: Message, now: float) -> bytes:
     if details.expires_at and message.state in (READY, DELAYED, LEASED):
         words = _seconds("ttl_left", details.expires_at - now)
     return words + _text_words(
-        key=details.key, dedup=details.dedup, trace=details.trace, reason=details.reason
+        key=details.key,
+        dedup=details.dedup,
+        trace=details.trace,
+        reason=details.reason,
+        progress=details.progress.decode(),
     )
 
 

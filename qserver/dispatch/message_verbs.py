@@ -11,7 +11,8 @@ from qserver.dispatch import lines
 from qserver.dispatch.client import Client
 from qserver.dispatch.grammar import (
     BLANKS,
-    refuse_option,
+    JSON_BLANKS,
+    read_json,
     refuse_rest,
     split_receipts,
     split_word,
@@ -29,15 +30,12 @@ from qserver.wire.words import (
 _JSON_STARTS: Final = frozenset(b'{["-0123456789')
 """Where a JSON value begins so that no option can: `true`, `false`, `null` look like names."""
 
-_JSON_BLANKS: Final = b" \t\r"
-"""What may stand around a JSON value in a line, and is no part of it."""
-
 
 def put(client: Client, rest: bytes, now: float) -> bytes:
     """PUT <queue> [option=value…] <json>."""
     word, _, body = rest.partition(b" ")
     if body and body[0] in _JSON_STARTS and word and b"\t" not in word:
-        body = body.rstrip(_JSON_BLANKS)
+        body = body.rstrip(JSON_BLANKS)
         check_json(body)
         message_id = putting.put(client.broker, now, client.grammar.queue_name(word), body)
         client.wrote = True  # a refusal changes nothing: it does not wait for a disk that is full
@@ -51,11 +49,7 @@ def _put_with(client: Client, rest: bytes, now: float) -> bytes:
         raise RequestError("bad-request", "a queue is missing: PUT <queue> [name=value…] <json>")
     name = client.grammar.queue_name(word)
     values, left = read_options(rest, client.grammar.put)
-    body = left.strip(_JSON_BLANKS)
-    if not body:
-        raise RequestError("bad-request", "the JSON is missing: PUT <queue> [name=value…] <json>")
-    refuse_option(body)
-    check_json(body)
+    body = read_json(left, "PUT <queue> [name=value…] <json>")
     if b"delay" in values and b"at" in values:
         raise RequestError("bad-request", "delay and at exclude each other")
     _check_at(values.get(b"at", 0.0), client.broker.wall(now))

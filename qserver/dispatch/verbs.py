@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from qserver.dispatch import lines, message_verbs, queue_verbs, server_verbs
+from qserver.dispatch import lines, message_verbs, outcome_verbs, queue_verbs, server_verbs
 from qserver.dispatch.client import Client
 from qserver.dispatch.grammar import refuse_rest, split_word
 from qserver.errors import RequestError
@@ -56,6 +56,9 @@ VERBS: Final[dict[bytes, Verb]] = {
     ),
     b"TOUCH": Verb(
         "TOUCH <receipt>... [lease=] | TOUCH * [lease=]", "extend leases", message_verbs.touch
+    ),
+    b"PROGRESS": Verb(
+        "PROGRESS <receipt> <json>", "say how far the work has got", outcome_verbs.progress
     ),
     b"LEASES": Verb(
         "LEASES [count=100] [after=<id>]", "what the session holds", message_verbs.leases

@@ -13,6 +13,9 @@ from qserver.errors import NewerFormat
 from qserver.facts import Restorer, Snapshot
 from qserver.ports import Progress, Source
 
+_NOTHING: Final = msgspec.Raw(b"")
+"""JSON that a record does not have."""
+
 
 class _Record(msgspec.Struct, tag_field="op", gc=False):
     """One line; `op` says which."""
@@ -73,6 +76,7 @@ class _Message(_Put, tag="message"):
     trace: str | None = None
     dedup: str | None = None
     reason: str | None = None
+    progress: msgspec.Raw = _NOTHING
     due_ms: int = 0
     expires_ms: int = 0
     place: int = 0
@@ -92,6 +96,7 @@ class _Message(_Put, tag="message"):
             trace=self.trace,
             dedup=self.dedup,
             reason=self.reason,
+            progress=bytes(self.progress),
             due=self.due_ms / 1000,
             expires=self.expires_ms / 1000,
             place=self.place,
@@ -158,6 +163,14 @@ class _Lost(_CameBack, tag="lost"):
 
 class _Release(_CameBack, tag="release"):
     pass
+
+
+class _Progress(_Record, tag="progress"):
+    id: int
+    progress: msgspec.Raw
+
+    def tell(self, restorer: Restorer) -> None:
+        restorer.progress(self.id, bytes(self.progress))
 
 
 class _Touch(_Record, tag="touch"):
@@ -265,6 +278,7 @@ _decoder: Final = msgspec.json.Decoder(
     | _Nack
     | _Lost
     | _Release
+    | _Progress
     | _Touch
     | _TouchSession
     | _Due

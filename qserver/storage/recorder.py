@@ -99,6 +99,7 @@ class JournalRecorder:
             trace=what.trace,
             dedup=what.dedup,
             reason=what.reason,
+            progress=msgspec.Raw(what.progress) if what.progress else None,
             due_ms=_ms(what.due) or None,
             expires_ms=_ms(what.expires) or None,
             place=what.place or None,
@@ -151,6 +152,9 @@ class JournalRecorder:
 
     def release(self, message_id: int, place: int) -> None:
         self.append(b'{"op":"release","id":%d%b}\n' % (message_id, _fields(place=place or None)))
+
+    def progress(self, message_id: int, value: bytes) -> None:
+        self.append(b'{"op":"progress","id":%d,"progress":%b}\n' % (message_id, value))
 
     def touch(self, ids: Iterable[int], until: float) -> None:
         self.append(b'{"op":"touch","ids":[%b],"until_ms":%d}\n' % (_ids(ids), _ms(until)))

@@ -57,6 +57,7 @@ ARGUMENTS: Final = [
     *cases("bad-request", ("PUT", "PUT a", "PUT a ", "PUT a key=x", "PUT a key=x "), "missing"),
     *cases("bad-request", ("GET", "GET ", "QUEUE", "PAUSE", "RESUME", "PURGE", "DROP"), "missing"),
     *cases("bad-request", ("REDRIVE", "ACK", "NACK", "RELEASE", "TOUCH", "ACK "), "missing"),
+    *cases("bad-request", ("PROGRESS", "PROGRESS ", "PROGRESS 1.1", "PROGRESS 1.1 "), "missing"),
     *cases("bad-request", ("NACK reason=x", "TOUCH lease=30"), "missing"),
     *cases("bad-request", ("PEEK", "PEEK x", "PEEK -1", "PEEK 1.1", f"PEEK {10**19}"), "id"),
     *cases(
@@ -97,6 +98,7 @@ BAD_BODIES: Final = (
 BODIES: Final = [
     *cases("bad-json", (f"PUT a {body}" for body in BAD_BODIES), "body"),
     *cases("bad-json", (f"PUT a key=k {body}" for body in BAD_BODIES), "body"),
+    *cases("bad-json", (f"PROGRESS 1.1 {body}" for body in BAD_BODIES if len(body) < 4096), "body"),
     *cases("bad-json", (b'PUT a "\xff"', b'PUT a {"k":"\xc3"}', b'PUT a "\xc0\xaf"'), "UTF-8"),
     *cases("bad-json", (b'PUT a "\xed\xa0\x80"', b'PUT a "\xf4\x90\x80\x80"'), "UTF-8"),
     *cases(

@@ -12,7 +12,9 @@ def _receipts(count: int) -> str:
 OPTIONS: Final = [
     *cases("bad-request", ("PUT a colour=red 1", "GET a colour=red", "LIST colour=red"), "colour"),
     *cases(
-        "bad-request", ("QUEUE a colour=red", "HELLO token=x", "PAUSE a state=ready"), "no option"
+        "bad-request",
+        ("QUEUE a colour=red", "HELLO token=x", "PAUSE a state=ready", "PROGRESS 1.1 a=1 1"),
+        "no option",
     ),
     *cases("bad-request", ("GET a count=1 count=1", "GET a count=1 wait=0 count=2"), "twice"),
     *cases("bad-request", ("PUT a key=x key=y 1", "QUEUE a ttl=1 ttl=1"), "twice"),
@@ -39,6 +41,7 @@ OPTIONS: Final = [
     *cases("limit", (f"PUT a key={'x' * 257} 1", f"PUT a dedup={'é' * 129} 1"), "256", "25"),
     *cases("limit", (f"HELLO client={'x' * 300}", f'LIST a key="{"x" * 300}"'), "256", "300"),
     *cases("limit", (f"PUT a trace={'x' * 1025} 1",), "1024", "1025"),
+    *cases("limit", (f'PROGRESS 1.1 "{"x" * 4095}"',), "4096", "4097"),
     *cases("limit", (f"NACK 1.1 reason={'x' * 4097}",), "4096", "4097"),
     *cases("OK", (f"PUT a key={'é' * 128} 1", 'PUT a key="\\u0000\\n" 1', "PUT a key=a=b 1")),
 ]
@@ -158,6 +161,7 @@ RECEIPTS: Final = [
         "<message id>.<lease number>",
     ),
     *cases("bad-receipt", ("NACK x", "RELEASE 1", "TOUCH 1", "TOUCH * 1.1", "TOUCH **"), "receipt"),
+    *cases("bad-receipt", ("PROGRESS 1 0.5", "PROGRESS x=1 1", "PROGRESS {}", "PROGRESS * 1")),
     *cases("bad-receipt", (b"ACK \xff", b"ACK 1.1 \xff.1", b"TOUCH \xff lease=1"), "receipt"),
     *cases("bad-request", ("NACK reason=x 1.1", "NACK 1.1 reason=x 1.2", "TOUCH lease=1m 1.1")),
     *cases("limit", (_receipts(1001), _receipts(200_000)), "count_max", "1000"),

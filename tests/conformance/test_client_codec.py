@@ -59,7 +59,7 @@ def parsed(line: str) -> tuple[str, list[str], dict[str, str], str]:
     options: dict[str, str] = {}
     while rest:
         option = re.match(r'([a-z_]+)=("(?:[^"\\]|\\.)*"|[^ "]*)(?: |$)', rest)
-        json_begins = verb.upper() == "PUT" and words and not option
+        json_begins = verb.upper() in ("PUT", "PROGRESS") and words and not option
         if json_begins:
             break
         if option:
@@ -102,6 +102,8 @@ def request(line: str) -> Request[Any]:
         dedup = given.pop("dedup", None)
         raw = msgspec.Raw(body.encode())
         return verbs.put(verbs.put_head(words[0], **given), raw, dedup)
+    if verb == "PROGRESS":
+        return verbs.progress(words[0], msgspec.Raw(body.encode()))
     if verb == "GET":
         return verbs.get(words[0].split(","), delivery, **given)
     if verb == "TOUCH" and words == ["*"]:
@@ -271,7 +273,7 @@ def test_a_put_is_what_the_protocol_says(line: str, lines: list[str]) -> None:
     assert (put.id, put.is_duplicate) == (int(number), more == ["duplicate"])
 
 
-@pytest.mark.parametrize(("line", "lines"), cases("ACK", "NACK", "RELEASE", "TOUCH"))
+@pytest.mark.parametrize(("line", "lines"), cases("ACK", "NACK", "RELEASE", "TOUCH", "PROGRESS"))
 def test_settling_is_what_the_protocol_says(line: str, lines: list[str]) -> None:
     settled = decoded(line, lines)
     assert settled.count == int(lines[-1].split()[1])
@@ -293,6 +295,7 @@ def test_what_is_listed_is_what_the_protocol_says(line: str, lines: list[str]) -
         assert said.endswith(f" {row.raw.decode()}")
         for name, value in row.info.items():
             quoted = f'"{value}"' if " " in value else value
+            quoted = msgspec.json.encode(value).decode() if '"' in value else quoted
             assert f" {name}={quoted}" in said or f" {name}=…" in said or name == "more"
     following = re.search(r"next=(\S+)", lines[-1])
     if not line.startswith("PEEK"):

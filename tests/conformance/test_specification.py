@@ -19,6 +19,7 @@ from qserver.config import (
     NESTING_MAX,
     PRIORITY_DEFAULT,
     PRIORITY_MAX,
+    PROGRESS_BYTES_MAX,
     QUEUES_PER_GET_MAX,
     REASON_BYTES_MAX,
     TEXT_BYTES_MAX,
@@ -133,6 +134,7 @@ def test_every_limit_is_documented_with_its_default() -> None:
         (f"{TEXT_BYTES_MAX} bytes", ""),
         (f"{TRACE_BYTES_MAX:,} bytes", ""),
         (f"{REASON_BYTES_MAX:,} bytes", ""),
+        (f"{PROGRESS_BYTES_MAX:,} bytes", ""),
         (f"{QUEUES_PER_GET_MAX}", ""),
         (f"{LIMITS.queues_max:,}", "`queues_max`"),
         (f"{Config().connections_max:,}, and below the limit on open files", "`connections_max`"),
@@ -158,6 +160,7 @@ def test_a_reply_s_options_are_named_in_the_verb_s_section() -> None:
     for options in ("key=k dedup=d trace=t ttl=1h priority=9", "delay=1h", "", "", "key=k"):
         peer.ask(f"PUT jobs {options} 1")
     peer.ask("GET jobs count=4")
+    peer.ask("PROGRESS 1.1 0.5")
     peer.ask("NACK 1.1 reason=r")
     peer.ask("ACK 3.2")
     peer.ask("PAUSE jobs")

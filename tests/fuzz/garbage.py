@@ -18,6 +18,8 @@ REQUESTS: Final = (
     b"RELEASE 3.3",
     b"TOUCH 4.4 lease=1m",
     b"TOUCH *",
+    b'PROGRESS 1.1 {"at":1}',
+    b"PROGRESS 2.2 0.5",
     b"LEASES count=1 after=1",
     b"PEEK 1",
     b"LIST",

@@ -55,6 +55,7 @@ class ModelMessage:
     expires_wall: float = inf
     texts: dict[str, str | None] = field(default_factory=dict)
     session: str | None = None
+    progress: bytes = b""
 
 
 @dataclass
@@ -117,7 +118,7 @@ class Model:
         return self.queues[queue].settings[name] if queue in self.queues else DEFAULTS[name]
 
     def memory(self) -> int:
-        return sum(len(m.body) + OVERHEAD for m in self.messages.values())
+        return sum(len(m.body) + len(m.progress) + OVERHEAD for m in self.messages.values())
 
     def size(self, queue: str) -> int:
         return sum(len(m.body) for m in self.of(queue))

@@ -78,6 +78,7 @@ def shown(message: Message) -> dict[str, Any]:
         "expires": message.expires_at() or inf,
         "texts": {name: text for name in TEXTS if (text := getattr(message.details, name, None))},
         "session": message.session and message.session.name,
+        "progress": getattr(message.details, "progress", b""),
     }
 
 
@@ -94,6 +95,7 @@ def expected(message: ModelMessage) -> dict[str, Any]:
         "expires": message.expires,
         "texts": {name: text for name in TEXTS if (text := message.texts.get(name))},
         "session": message.session,
+        "progress": message.progress,
     }
 
 
@@ -112,7 +114,9 @@ def check_books(broker: Broker) -> None:
     """What is counted is what is there."""
     messages = list(broker.messages.values())
     live = Counter(message.segment for message in messages)
-    assert broker.memory == sum(len(m.body) + MESSAGE_OVERHEAD for m in messages)
+    assert broker.memory == sum(
+        len(m.body) + len(getattr(m.details, "progress", b"")) + MESSAGE_OVERHEAD for m in messages
+    )
     assert broker.names == sorted(broker.queues)
     for queue in broker.queues.values():
         live.update(queue.dedup.segments() if queue.dedup else ())

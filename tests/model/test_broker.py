@@ -24,6 +24,7 @@ GLOBS = st.sampled_from(["*", "http*", "disk ful?", "[de]*", ""])
 STATES = st.lists(
     st.sampled_from(["ready", "leased", "delayed", "dead", "done"]), unique=True, max_size=3
 )
+VALUES = st.sampled_from([b"0.5", b'{"at" :  1E0}', b'"' + b"x" * 300 + b'"'])
 COUNTS = st.integers(1, 5)
 PICKS = st.lists(st.integers(0, 30), min_size=1, max_size=4)
 DEAD = st.sampled_from([False, False, True])
@@ -158,6 +159,12 @@ class Life(RuleBasedStateMachine):
     @rule(picks=PICKS, lease=MAYBE)
     def touch(self, picks: list[int], lease: float | None) -> None:
         self.world.touch(self.picked(picks), lease)
+        self.over(ends=True)
+
+    @rule(picks=PICKS, value=VALUES)
+    def progress(self, picks: list[int], value: bytes) -> None:
+        for held in self.picked(picks):
+            self.world.progress(held, value)
         self.over(ends=True)
 
     # --- sessions -------------------------------------------------------------------------------

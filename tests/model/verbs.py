@@ -156,6 +156,14 @@ class ModelBroker(Model):
         held = [(m.id, m.lease) for m in self.messages.values() if m.session == name]
         return sorted(held)
 
+    def progress(self, receipt: Receipt, value: bytes) -> bool:
+        if (message := self.holder(receipt)) is None:
+            return False
+        if self.memory() + len(value) - len(message.progress) > self.memory_max:
+            raise Full
+        message.progress = value
+        return True
+
     def hello(self, client: str, name: str, grace: float) -> None:
         if self.session_of.get(client, name) != name:
             self.leave(client)

@@ -9,7 +9,9 @@ from copy import deepcopy
 from math import inf
 from typing import Any, NamedTuple
 
-from qserver.broker import admin, compaction, get, put, settle, timers, view
+import pytest
+
+from qserver.broker import admin, compaction, get, outcome, put, settle, timers, view
 from qserver.broker.broker import Broker
 from qserver.broker.checkpoint import checkpoint, record_stop
 from qserver.broker.message import STATES
@@ -201,6 +203,15 @@ class World:
 
     def touch(self, held: list[Receipt], lease: float | None) -> None:
         assert settle.touch(self.broker, self.now, held, lease) == self.model.touch(held, lease)
+
+    def progress(self, held: Receipt, value: bytes) -> None:
+        try:
+            expected = self.model.progress(held, value)
+        except Full:
+            with pytest.raises(RequestError, match="memory"):
+                outcome.progress(self.broker, held, value)
+        else:
+            assert outcome.progress(self.broker, held, value) == expected
 
     # --- sessions -------------------------------------------------------------------------------
 

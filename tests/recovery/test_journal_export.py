@@ -35,6 +35,7 @@ def test_an_export_gives_the_messages_as_they_stand() -> None:
         b'{"op":"lease","ids":[1,2],"lease":7,"until_ms":5000}\n',
         b'{"op":"ack","ids":[1]}\n',
         b'{"op":"lease","ids":[4],"lease":9,"until_ms":5000}\n',
+        b'{"op":"progress","id":4,"progress":{"at": 1E0}}\n',
         b'{"op":"nack","id":4,"failures":1,"dead":true,"reason":"no"}\n',
     )
     journal.close()
@@ -47,7 +48,7 @@ def test_an_export_gives_the_messages_as_they_stand() -> None:
     assert b'"key":"k"' in exported[1]
     assert b'"due":"1970-01-01T00:00:09.000Z"' in exported[1]
     assert b'"expires":"1970-01-01T00:01:3' in exported[1]
-    assert b'"reason":"no"' in exported[2]
+    assert b'"reason":"no","progress":{"at": 1E0}' in exported[2]
     assert [message.id for message, _ in offline.export(DIRECTORY, "r", disk)] == [3]
 
 
@@ -58,7 +59,9 @@ def test_an_export_of_a_damaged_journal_is_refused() -> None:
             list(offline.export(DIRECTORY, disk=disk_with(damaged)))
 
 
-@pytest.mark.parametrize("op", ["due", "dead", "redrive", "came_back", "touch", "ack", "gone"])
+@pytest.mark.parametrize(
+    "op", ["due", "dead", "redrive", "came_back", "touch", "ack", "gone", "progress"]
+)
 def test_a_record_may_speak_of_a_message_whose_earlier_records_are_lost(op: str) -> None:
     """A server that starts on it works on the message as if nothing had been."""
     fact = {
@@ -68,6 +71,7 @@ def test_a_record_may_speak_of_a_message_whose_earlier_records_are_lost(op: str)
         "came_back": b'{"op":"lost","id":1,"losses":1}\n',
         "touch": b'{"op":"touch","ids":[1],"until_ms":99999999999999}\n',
         "ack": b'{"op":"ack","ids":[1],"keep_until_ms":99999999999999}\n',
+        "progress": b'{"op":"progress","id":1,"progress":1}\n',
         "gone": b'{"op":"gone","ids":[1]}\n',
     }[op]
     for lost_before in (b"", b'{"op":"lease","ids":[1],"lease":1,"until_ms":1,"session":"s"}\n'):

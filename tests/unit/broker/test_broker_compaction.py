@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from qserver.broker import compaction
+from qserver.broker import compaction, outcome
 from qserver.broker.message import Message
 from tests.unit.broker.bench import Bench
 
@@ -34,6 +34,7 @@ def one_of_each(bench: Bench) -> None:
     bench.nack(held[2], dead=True)
     bench.ack(held[3])
     bench.touch(held[4], lease=500)
+    outcome.progress(bench.broker, held[5], b'{"at" :  1E0}')
     bench.nack(held[6], dead=True, reason="r")
     bench.nack(held[7], dead=True, reason="r")
     bench.redrive("work", reason="r", count=1)
@@ -43,7 +44,7 @@ def one_of_each(bench: Bench) -> None:
 
 def shown(message: Message) -> dict[str, Any]:
     fields = ("id", "body", "put_at", "priority", "state", "lease", "deliveries", "failures")
-    details = ("key", "trace", "dedup", "reason", "expires_at", "due_at")
+    details = ("key", "trace", "dedup", "reason", "progress", "expires_at", "due_at")
     return {
         **{name: getattr(message, name) for name in fields},
         **{name: getattr(message.details, name, None) or None for name in details},

@@ -257,6 +257,15 @@ def test_a_list_of_queues() -> None:
     assert page.next == "c"
 
 
+def test_telling_progress() -> None:
+    request = verbs.progress("1.1", {"at": 3})
+    assert request.line == b'PROGRESS 1.1 {"at":3}\n'
+    assert request.is_repeatable
+    assert verbs.progress("1.1", msgspec.Raw(b"1E0 ")).line == b"PROGRESS 1.1 1E0\n"
+    assert read(request, b"OK 1\n") == Settled(1)
+    assert read(request, b"* 1.1 not-leased\nOK 0\n") == Settled(0, ("1.1",))
+
+
 def test_a_list_of_leases() -> None:
     assert queues.leases().line == b"LEASES\n"
     request = queues.leases(count=2, after="7")

@@ -38,6 +38,7 @@ SNAPSHOT = Snapshot(
     trace="t",
     dedup="d",
     reason="r",
+    progress=b"[0.5]",
     due=5.0,
     expires=6.0,
     place=8,
@@ -122,6 +123,7 @@ FACTS: list[tuple[Tell, dict[str, Any], Told]] = [
             "trace": "t",
             "dedup": "d",
             "reason": "r",
+            "progress": [0.5],
             "due_ms": 5000,
             "expires_ms": 6000,
             "place": 8,
@@ -182,6 +184,11 @@ FACTS: list[tuple[Tell, dict[str, Any], Told]] = [
         lambda r: r.release(7, 1 << 70),
         {"op": "release", "id": 7, "place": 1 << 70},
         ("came_back", [7], CAME_BACK | {"place": 1 << 70}),
+    ),
+    (
+        lambda r: r.progress(7, b'{"at":1}'),
+        {"op": "progress", "id": 7, "progress": {"at": 1}},
+        ("progress", [7, b'{"at":1}'], {}),
     ),
     (
         lambda r: r.touch([7, 9], 2.0),
