@@ -70,6 +70,11 @@ class Journal(Protocol):
         ...
 
     @property
+    def pending_bytes(self) -> int:
+        """Bytes appended since the last commit began. Costs a look at each record."""
+        ...
+
+    @property
     def room(self) -> int:
         """About how many bytes of new messages can be committed, besides what already was.
 

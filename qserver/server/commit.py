@@ -45,6 +45,9 @@ class Committer:
         sync_s: the sync policy, as in `Config`.
         failed: called once, when the journal has failed, with the reason and how many replies
             were held.
+
+    Attributes:
+        is_behind: whether `commit` is to be called again soon, since there is more to move.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Committer:
         sync_s: float | None,
         failed: Callable[[StorageError, int], None],
     ) -> None:
+        self.is_behind = False
         self._journal = journal
         self._recorder = recorder
         self._broker = broker
@@ -92,7 +96,15 @@ class Committer:
         return self._is_busy
 
     def commit(self) -> None:
-        """Store what has been recorded, if no batch is under way; else when that one is done."""
+        """Store what has been recorded, if no batch is under way; else when that one is done.
+
+        What is moved to keep the journal small joins the batch: here, and not at the end of a turn,
+        since under load every turn may end while a batch is under way.
+        """
+        if self._is_busy or self._has_failed:
+            return
+        if not self._is_dropping:
+            self.is_behind = not self._is_draining and self._compactor.move_some()
         while not self._is_busy and not self._has_failed:
             if not self._journal.pending and not self._is_dropping:
                 self._release(self._take_held())

@@ -2,11 +2,17 @@
 
 Bound: the journal takes at most twice what the live records take, and two segments. A segment that
 nothing needs is dropped at once. Otherwise, when the journal grows past one and a half times what
-is live and one segment, what keeps the oldest segment alive is told again at the end, some of it
-with each turn of the loop: four times as much as the turn's requests have written, so that even if
-all that can be gained stands in the newest segments, the oldest ones are through before the bound
-is reached. What is moved in a turn takes about 5 ms at the most, and nothing is moved while a
-commit is under way.
+is live and one segment, what keeps the oldest segment alive is told again at the end, a little with
+each batch: four times as much as has been written since the last one, so that even if all that can
+be gained stands in the newest segments, the oldest ones are through before the bound is reached.
+So what is moved costs each batch about the same, and who waits for it notices nothing.
+
+When the bound is near all the same, since what is live became less at once (a PURGE, say), the
+compactor is behind: it moves a slice with every turn, whether or not anybody asks anything. A slice
+takes the loop half a millisecond.
+
+A batch that is larger than the slack, half of what is live and a segment, passes the bound by
+itself, until as much was moved.
 
 What is live is an estimate, and most often too low: a leased message is told in more words than a
 ready one. When everything was moved once, the journal is as small as it gets, and what it takes
@@ -23,6 +29,9 @@ from qserver.storage.recorder import JournalRecorder
 GROWTH_MAX: Final = 1.5
 """The journal may take this much of what is live, and a segment, before anything is moved."""
 
+BEHIND: Final = 1.3
+"""Past this much of that it is moved without waiting for more to be written."""
+
 UNDERESTIMATE_MAX: Final = 4.0
 """No message takes more than so many times its estimate, but for long reasons and keys."""
 
@@ -30,7 +39,9 @@ WORTH_SHARE: Final = 64
 """On a full disk no more than this part of a segment is moved: a quarter of what is reserved."""
 
 PACE: Final = 4
-MOVED_BYTES_MIN: Final = 64 << 10
+"""So many bytes are moved for each that was written."""
+
+SLICE_BYTES: Final = 16 << 10
 MOVED_BYTES_MAX: Final = 512 << 10
 
 
@@ -52,6 +63,7 @@ class Compactor:
         self._oldest = 0
         self._size_before = 0
         self._goal = 0
+        self._written_since = 0
         self._underestimate = 1.0
 
     def drop_dead_segments(self) -> bool:
@@ -76,27 +88,45 @@ class Compactor:
     def move_some(self) -> bool:
         """Tell some of what needs the oldest segment again, if the journal is too large.
 
-        To be called when no commit is under way; answers whether it is to be called again soon.
+        To be called before each batch is handed over, but for one that drops segments: until that
+        is done, the journal is larger than it will be. Answers whether it is behind, so that it is
+        to be called again soon though there may be nothing else to store.
         """
-        size = self._journal.size
-        segment_bytes_max = self._journal.segment_bytes_max
-        live = live_bytes(self._broker) + 1
-        grown = size - self._size_before
-        self._size_before = size
+        journal, live = self._journal, live_bytes(self._broker) + 1
+        size = journal.size + journal.pending_bytes
         if self._goal and self._oldest >= self._goal:
             self._goal = 0
-            told = size - 2 * segment_bytes_max
+            told = size - self._written_since - 2 * journal.segment_bytes_max
             self._underestimate = min(max(told / live, 1.0), UNDERESTIMATE_MAX)
-        limit = GROWTH_MAX * live * self._underestimate + segment_bytes_max
+        limit = GROWTH_MAX * live * self._underestimate + journal.segment_bytes_max
+        is_behind = size > BEHIND * limit
+        if not journal.pending and not is_behind:
+            return False  # a batch of nothing but what is moved would make another worth it
+        grown = max(size - self._size_before, 0)
+        self._size_before = size
+        self._written_since += grown
         if size <= limit or self._oldest >= self._recorder.segment or not self._has_room(live):
             return False
-        self._goal = self._goal or self._recorder.segment
-        budget = max(PACE * grown, MOVED_BYTES_MIN)
-        budget = min(budget, MOVED_BYTES_MAX, segment_bytes_max)
-        moved = move(self._broker, self._oldest, budget)
-        self.moved_bytes += moved
-        self._size_before += moved
-        return moved > 0
+        if not self._goal:
+            self._goal, self._written_since = self._recorder.segment, 0
+        budget = max(PACE * grown, SLICE_BYTES * is_behind)
+        budget = min(budget, MOVED_BYTES_MAX, journal.segment_bytes_max)
+        is_behind &= self._move(budget) > 0
+        self._size_before = journal.size + journal.pending_bytes
+        self.moved_bytes += self._size_before - size
+        return is_behind
+
+    def _move(self, budget: int) -> int:
+        """Move so much, out of the oldest segment and, if that is not enough, the next ones."""
+        segment, moved = self._oldest, 0
+        while segment < self._recorder.segment:
+            moved += move(self._broker, segment, budget - moved)
+            needed = (number for number, count in self._recorder.live.items() if count)
+            following = min(needed, default=segment)
+            if moved >= budget or following == segment or not self._journal.room:
+                break
+            segment = following
+        return moved
 
     def _has_room(self, live: int) -> bool:
         """Whether the disk can take what is moved.

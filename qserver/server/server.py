@@ -242,10 +242,8 @@ class Server:
         for connection in to_go_on:
             connection.go_on(now)
         serve(self.broker, now)
-        if not self._committer.is_busy and self._compactor.move_some():
-            self.end_turn_soon()
         self._committer.commit()
-        if self._to_go_on:
+        if self._to_go_on or (self._committer.is_behind and not self._committer.is_busy):
             self.end_turn_soon()
         self._set_timer(now)
 

@@ -159,6 +159,11 @@ class FileJournal:
         return bool(self._records) or self._kept is not None
 
     @property
+    def pending_bytes(self) -> int:
+        """See `Journal`."""
+        return sum(map(len, self._records))
+
+    @property
     def room(self) -> int:
         """See `Journal`."""
         return self._room.left

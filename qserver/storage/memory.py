@@ -78,6 +78,11 @@ class MemoryJournal:
         return bool(self._records)
 
     @property
+    def pending_bytes(self) -> int:
+        """See `Journal`."""
+        return sum(map(len, self._records))
+
+    @property
     def room(self) -> int:
         """See `Journal`: what the memory holds is bounded elsewhere."""
         return _ROOM

@@ -1,9 +1,12 @@
-"""When the compactor moves on a full disk, and when it had better not."""
+"""How much the compactor moves, and when; on a full disk it had better not."""
 
 import pytest
 
-from qserver.broker import settle
+from qserver.broker import admin, settle
+from qserver.broker.compaction import live_bytes
+from qserver.broker.message import READY
 from qserver.broker.put import put
+from qserver.server.compactor import BEHIND, GROWTH_MAX, PACE, SLICE_BYTES
 from qserver.storage.memory import MemoryJournal
 from tests.recovery.churn import Churn
 
@@ -45,3 +48,80 @@ def test_the_same_is_moved_where_there_is_room() -> None:
     churn = churned(30)
     assert churn.compactor.move_some()
     assert churn.journal.pending
+
+
+def growing(immortal: int = 2000, *, segment_bytes_max: int = 20_000) -> Churn:
+    """Many messages that stay, and a journal that has just grown to where moving begins."""
+    churn = Churn(segment_bytes_max=segment_bytes_max)
+    for number in range(immortal):
+        put(churn.broker, churn.now, "keep", b'"%b"' % (b"x" * 100))
+        if number % 50 == 49:
+            churn._commit()
+    limit = GROWTH_MAX * live_bytes(churn.broker) + segment_bytes_max
+    while churn.journal.size < limit:
+        write(churn, 10)
+        assert not churn.compactor.move_some()
+        churn._commit()
+    return churn
+
+
+def write(churn: Churn, count: int) -> int:
+    """Put and purge so many messages; answers how many bytes that were."""
+    for _ in range(count):
+        put(churn.broker, churn.now, "q", b"1")
+    admin.purge(churn.broker, "q", [READY])
+    return churn.journal.pending_bytes
+
+
+@pytest.mark.parametrize("count", [1, 10, 100])
+def test_what_is_moved_with_a_batch_is_in_proportion_to_what_it_holds(count: int) -> None:
+    churn = growing()
+    for _ in range(1000 // count):
+        written = write(churn, count)
+        assert not churn.compactor.move_some()
+        moved = churn.journal.pending_bytes - written
+        assert moved < (PACE + 1) * written + 300
+        churn._commit()
+    assert churn.compactor.moved_bytes > 100_000
+
+
+def test_what_is_moved_is_no_reason_to_move_more() -> None:
+    """Not even where it takes many times what was estimated: leased messages, with short bodies."""
+    churn = Churn(segment_bytes_max=20_000)
+    for _ in range(2000):
+        put(churn.broker, churn.now, "keep", b"1")
+    churn.get("keep", 2000)
+    churn._commit()
+    shares = []
+    while churn.compactor.moved_bytes < 100_000:
+        written = write(churn, 10)
+        if not churn.compactor.move_some():
+            shares.append((churn.journal.pending_bytes - written) / written)
+        churn._commit()
+    assert max(shares) < 2.5 * PACE
+
+
+def test_nothing_is_moved_by_itself_unless_the_bound_is_near() -> None:
+    churn = growing()
+    write(churn, 10)
+    churn.compactor.move_some()
+    churn._commit()
+    churn.compactor._size_before -= 110  # a seal has been written too
+    assert not churn.compactor.move_some()
+    assert not churn.journal.pending
+
+
+def test_when_the_bound_is_near_a_slice_is_moved_with_every_turn_till_it_is_not() -> None:
+    churn = growing()
+    for message in list(churn.broker.messages.values())[::4]:
+        churn.broker.withdraw(message)
+        churn.recorder.gone([message.id])
+    churn._commit()
+    turns = 0
+    while churn.compactor.move_some():
+        assert churn.journal.pending_bytes < 1.5 * SLICE_BYTES
+        churn._commit()
+        turns += 1
+    assert turns > 1
+    limit = GROWTH_MAX * live_bytes(churn.broker) + churn.segment_bytes_max
+    assert churn.journal.size <= BEHIND * limit + churn.segment_bytes_max
