@@ -34,6 +34,15 @@ synchronous client can stand on the same ground:
     producer.py      puts into one queue with the same options
     consumer.py      an endless stream of messages, fetched ahead and kept leased
 
+    sync/connection.py   the synchronous client: one blocking socket
+    sync/dialler.py      connect and HELLO
+    sync/pool.py         connections, lent to threads; fork
+    sync/link.py         what becomes of a request whose connection is lost, or that is broken off
+    sync/message.py      a leased message that settles itself
+    sync/caretaker.py    the verbs that look at messages and look after queues
+    sync/client.py       the client: one typed method per verb
+    sync/opening.py      connect
+
     cli.py           the command line: its group and exit codes
     __main__.py      `python -m qclient`
     cli_context.py   a connection for one command; durations and times from words

@@ -1,25 +1,32 @@
-"""The public API as users' type checkers see it: mypy over `client_snippets.py.txt`."""
+"""The public API as users' type checkers see it: mypy over every `*_snippets.py.txt` here."""
 
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SNIPPETS = Path(__file__).with_name("client_snippets.py.txt")
+SNIPPETS = {path.stem: path.read_text() for path in Path(__file__).parent.glob("*_snippets.py.txt")}
+"""By file name, `client_snippets.py` say."""
+
+Errors = set[tuple[str, int, str]]
+"""File, line and code of each."""
 
 
-def expected() -> set[tuple[int, str]]:
+def expected() -> Errors:
     return {
-        (number, match[1])
-        for number, line in enumerate(SNIPPETS.read_text().splitlines(), 1)
+        (name, number, match[1])
+        for name, text in SNIPPETS.items()
+        for number, line in enumerate(text.splitlines(), 1)
         if (match := re.search(r"# error: ([a-z-]+)$", line))
     }
 
 
-def said(tmp_path: Path) -> set[tuple[int, str]]:
-    copy = tmp_path / "snippets.py"  # as a user's own file, not one of this project's
-    copy.write_text(SNIPPETS.read_text())
+def said(tmp_path: Path) -> Errors:
+    copies = [tmp_path / name for name in SNIPPETS]  # as a user's own, not of this project's
+    for copy in copies:
+        copy.write_text(SNIPPETS[copy.name])
     command = [
         sys.executable,
         "-m",
@@ -28,17 +35,19 @@ def said(tmp_path: Path) -> set[tuple[int, str]]:
         "--no-error-summary",
         "--hide-error-context",
     ]
-    command += ["--config-file=", f"--cache-dir={tmp_path}", str(copy)]
+    command += ["--config-file=", f"--cache-dir={tmp_path}", *map(str, copies)]
     result = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=False, env={"MYPYPATH": str(ROOT)}
     )
     assert result.stderr == ""
     found = re.findall(
-        r"^.*snippets\.py:(\d+): error: .*\[([a-z-]+)\]$", result.stdout, re.MULTILINE
+        r"^(?:.*/)?(\w+\.py):(\d+): error: .*\[([a-z-]+)\]$", result.stdout, re.MULTILINE
     )
-    return {(int(number), code) for number, code in found}
+    return {(name, int(number), code) for name, number, code in found if name in SNIPPETS}
 
 
 def test_right_uses_have_their_types_and_wrong_ones_are_refused(tmp_path: Path) -> None:
-    assert len(expected()) >= 9
+    refused = Counter(name for name, _, _ in expected())
+    assert {"client_snippets.py", "sync_snippets.py"} <= set(SNIPPETS)
+    assert all(refused[name] >= 5 for name in SNIPPETS)
     assert said(tmp_path) == expected()
