@@ -43,6 +43,32 @@ synchronous client can stand on the same ground:
     sync/client.py       the client: one typed method per verb
     sync/opening.py      connect
 
+    tasks/control.py     what a task says by raising, and why it was cancelled
+    tasks/job.py         what putting a task gives back
+    tasks/envelope.py    the message of a task
+    tasks/arguments.py   a function's arguments: checked, and read as it annotates them
+    tasks/task.py        a function that can be put
+    tasks/app.py         the tasks of a service by name
+
+    middleware/retry.py      what wraps each run: failures become Retry or Reject
+    middleware/timeout.py    runs that take too long are cancelled
+    middleware/logging.py    what fails is logged
+
+    worker/settings.py   what can be set about a worker
+    worker/delivery.py   one run of a task, and what it can ask about itself
+    worker/fetching.py   asks for as many messages as there are places for
+    worker/lookahead.py  how many more will have a place when they come
+    worker/slots.py      bounded concurrency; deadlines; cancelling
+    worker/isolation.py  a run in a context of its own
+    worker/runs.py       a task's function, on the loop, in a thread or a process
+    worker/threads.py    plain functions in threads
+    worker/processes.py  plain functions in processes
+    worker/outcome.py    what becomes of a message when its run has ended
+    worker/heartbeat.py  leases kept alive from a thread with a connection of its own
+    worker/looping.py    is the event loop turning?
+    worker/health.py     is the worker heard?
+    worker/worker.py     its life
+
     cli.py           the command line: its group and exit codes
     __main__.py      `python -m qclient`
     cli_context.py   a connection for one command; durations and times from words

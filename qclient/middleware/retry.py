@@ -1,0 +1,32 @@
+"""Failures become `Retry` after the task's backoff, or `Reject` after its last attempt."""
+
+from typing import Any
+
+from qclient.middleware import CallNext
+from qclient.tasks.control import Reject, Retry
+from qclient.worker.delivery import Delivery
+
+
+async def retry(call_next: CallNext, delivery: Delivery) -> Any:
+    """Say what becomes of a run that failed.
+
+    Attempts are counted by the message's `failures`, which the server keeps: whoever ran it, and
+    however often it was lost or released in between.
+
+    Raises:
+        Retry: from the exception, with the delay until the next attempt.
+        Reject: from the exception, of the last attempt.
+    """
+    try:
+        return await call_next(delivery)
+    except Reject:
+        raise
+    except Exception as error:
+        rules = delivery.task.rules
+        failures = delivery.failures + 1
+        if failures >= rules.max_attempts:
+            raise Reject(f"failed {failures} of {rules.max_attempts} times") from error
+        after_s = error.after_s if isinstance(error, Retry) else None
+        if after_s is None:
+            after_s = rules.backoff.delay_s(failures - 1)
+        raise Retry(after=after_s) from error

@@ -1,0 +1,196 @@
+"""An App: the tasks of a service by name, and the client that puts them.
+
+There is no global one: what belongs together shares an App, and a test makes its own.
+"""
+
+import inspect
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from types import MappingProxyType
+from typing import Any, Final, ParamSpec, Protocol, TypeVar, overload
+
+from qclient.backoff import Backoff
+from qclient.client import Client
+from qclient.errors import BadRequest, Closed
+from qclient.middleware import Middleware
+from qclient.opening import DEFAULT_URL, connect
+from qclient.tasks.task import AsyncTask, Options, PlainTask, Rules, Task, Where
+from qclient.words import Duration, duration
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+TIMEOUT_S: Final = 3600.0
+MAX_ATTEMPTS: Final = 5
+BACKOFF: Final = Backoff(first_s=2.0, max_s=300.0)
+
+Lifespan = Callable[[], AbstractAsyncContextManager[Any]]
+"""Entered by a worker before it fetches anything, left when its last task has ended."""
+
+
+class Decorator(Protocol):
+    """What `app.task(…)` gives: it makes a task of a function."""
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, function: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> PlainTask[P, R]: ...
+
+
+class App:
+    """Tasks by name.
+
+    Args:
+        name: for people and for sessions of its workers.
+        queue: where tasks are put that don't say otherwise.
+        middleware: what wraps each run in a worker, the outermost first; by default
+            `qclient.middleware.standard()`: logging, retry, timeout.
+        lifespan: makes what tasks need, in the worker: a database pool, say.
+    """
+
+    def __init__(
+        self,
+        name: str = "app",
+        *,
+        queue: str = "default",
+        middleware: Sequence[Middleware] | None = None,
+        lifespan: Lifespan | None = None,
+    ) -> None:
+        self.name: Final = name
+        self.queue: Final = queue
+        self.middleware: Final = None if middleware is None else tuple(middleware)
+        self.lifespan: Final = lifespan
+        self._tasks: dict[str, Task[..., Any]] = {}
+        self._client: Client | None = None
+
+    @property
+    def tasks(self) -> Mapping[str, Task[..., Any]]:
+        """All tasks by name, in the order they were written."""
+        return MappingProxyType(self._tasks)
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """All queues of its tasks."""
+        return tuple(dict.fromkeys(task.queue for task in self._tasks.values()))
+
+    @property
+    def client(self) -> Client:
+        """The client that `connect` or a worker gave it.
+
+        Raises:
+            Closed: there is none.
+        """
+        if self._client is None:
+            raise Closed("the app is not connected: async with app.connect(url): …")
+        return self._client
+
+    @asynccontextmanager
+    async def connect(self, url: str = DEFAULT_URL, **options: Any) -> AsyncIterator[Client]:
+        """Connect, so that tasks can be put. The options are those of `qclient.connect`.
+
+        A service does this once, where it starts.
+        """
+        async with connect(url, **options) as client:
+            with self.bound(client):
+                yield client
+
+    @contextmanager
+    def bound(self, client: Client) -> Iterator[None]:
+        """Put tasks through a client that is connected already."""
+        before, self._client = self._client, client
+        try:
+            yield
+        finally:
+            self._client = before
+
+    @overload
+    def task(  # type: ignore[overload-overlap]
+        self, function: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> AsyncTask[P, R]: ...
+    @overload
+    def task(self, function: Callable[P, R], /) -> PlainTask[P, R]: ...
+    @overload
+    def task(
+        self,
+        /,
+        *,
+        queue: str | None = None,
+        name: str | None = None,
+        timeout: Duration | None = TIMEOUT_S,
+        max_attempts: int = MAX_ATTEMPTS,
+        backoff: Backoff = BACKOFF,
+        where: Where | None = None,
+        priority: int | None = None,
+        ttl: Duration | None = None,
+    ) -> Decorator: ...
+    def task(
+        self,
+        function: Callable[..., Any] | None = None,
+        /,
+        *,
+        queue: str | None = None,
+        name: str | None = None,
+        timeout: Duration | None = TIMEOUT_S,
+        max_attempts: int = MAX_ATTEMPTS,
+        backoff: Backoff = BACKOFF,
+        where: Where | None = None,
+        priority: int | None = None,
+        ttl: Duration | None = None,
+    ) -> Any:
+        """Make a task of a function: `@app.task` or `@app.task(queue="mail", …)`.
+
+        Args:
+            function: async or plain.
+            queue: where it is put; the app's by default.
+            name: what its messages call it; the function's name by default.
+            timeout: of one run, seconds or timedelta; an hour by default, None for no limit.
+            max_attempts: failures until its message is dead. A queue has such a limit of its own,
+                `max_failures`, which holds too: 10 unless it is set.
+            backoff: delays between attempts.
+            where: `loop`, `thread` or `process`: what a worker runs it in. By default an async
+                function on the loop and a plain one in a thread.
+            priority: see `Client.put`.
+            ttl: see `Client.put`.
+
+        Raises:
+            BadRequest: an option makes no sense.
+        """
+        options = Options(self.queue if queue is None else queue, priority=priority, ttl=ttl)
+
+        def register(function: Callable[..., Any]) -> Task[..., Any]:
+            is_async = inspect.iscoroutinefunction(function)
+            known = name or function.__name__
+            rules = Rules(
+                timeout_s=_timeout_s(timeout),
+                max_attempts=_attempts(max_attempts),
+                backoff=backoff,
+                where=_where(known, where, is_async=is_async),
+            )
+            if known in self._tasks:
+                raise BadRequest(f"there is a task {known!r} already: give name=")
+            kind = AsyncTask if is_async else PlainTask
+            task: Task[..., Any] = kind(self, function, known, options, rules)
+            self._tasks[known] = task
+            return task
+
+        return register if function is None else register(function)
+
+
+def _timeout_s(timeout: Duration | None) -> float | None:
+    return None if timeout is None else float(duration(timeout, "timeout"))
+
+
+def _attempts(count: int) -> int:
+    if count < 1:
+        raise BadRequest(f"max_attempts is 1 or more, not {count!r}")
+    return count
+
+
+def _where(name: str, where: Where | None, *, is_async: bool) -> Where:
+    if where is None:
+        return "loop" if is_async else "thread"
+    if is_async and where != "loop":
+        raise BadRequest(f"task {name!r} is async: it runs on the loop, not in a {where}")
+    return where

@@ -1,0 +1,85 @@
+"""A delivery: one run of a task, and what it can ask about itself.
+
+    @app.task
+    async def convert(path: str) -> None:
+        delivery = current()
+        if delivery.attempt > 1: …
+
+Middleware gets it as an argument; a task asks `current()`, also in a thread.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any, Final
+
+import msgspec
+
+from qclient.message import Message
+from qclient.tasks.control import Why
+from qclient.tasks.task import Task
+
+
+class Delivery(msgspec.Struct, eq=False):
+    """One run of a task.
+
+    Attributes:
+        message: what was leased.
+        task: what is run.
+        args: its arguments by position.
+        kwargs: its arguments by name.
+        arrived_at: when it came to this worker, by `time.monotonic()`.
+        began_at: when it began, by the same clock.
+        expires_at: when it will be cancelled for its timeout, by the same clock, or None.
+        cancelled_for: why it is being cancelled, or None.
+        slot: where it runs; for the worker.
+    """
+
+    message: Message[Any]
+    task: Task[..., Any]
+    args: Sequence[Any] = ()
+    kwargs: Mapping[str, Any] = {}
+    arrived_at: float = 0.0
+    began_at: float = 0.0
+    expires_at: float | None = None
+    cancelled_for: Why | None = None
+    slot: Any = None
+
+    @property
+    def id(self) -> int:
+        """The message's number, the same in every delivery."""
+        return self.message.id
+
+    @property
+    def queue(self) -> str:
+        """Where the message was taken from."""
+        return self.message.queue
+
+    @property
+    def failures(self) -> int:
+        """How often the message failed before."""
+        return self.message.failures
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first, and one more for each failure: what `max_attempts` counts."""
+        return self.message.failures + 1
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the lease ended while it ran: someone else has or will have the message."""
+        return self.message.is_lost
+
+    def __repr__(self) -> str:
+        return f"<delivery {self.message.receipt} of {self.task.name}>"
+
+
+running: Final[ContextVar[Delivery]] = ContextVar("qclient_delivery")
+
+
+def current() -> Delivery:
+    """The delivery of the task that asks.
+
+    Raises:
+        LookupError: no task of a worker is running here.
+    """
+    return running.get()

@@ -1,0 +1,113 @@
+"""What becomes of a message when its run has ended, and why, for who reads LIST and PEEK.
+
+a result                        ACK
+Reject                          NACK dead=yes
+Retry                           NACK, delay= its own
+another exception               NACK, the queue's backoff
+cancelled for a stop            RELEASE: nothing is counted
+cancelled for a lost lease      nothing: the message is someone else's
+"""
+
+import asyncio
+import traceback
+from typing import Any, Final
+
+import msgspec
+
+from qclient.message import Message, reason_text
+from qclient.settling import Settling
+from qclient.tasks.control import Reject, Retry, Why
+from qclient.worker.delivery import Delivery
+
+FRAMES_MAX: Final = 6
+"""Lines of a traceback that are kept: the innermost ones, of code that is not this package's."""
+
+_OURS: Final = __file__.rsplit("/", 2)[0]
+
+
+class Counts(msgspec.Struct):
+    """How many runs ended how.
+
+    Attributes:
+        done: acked.
+        failed: to be tried again.
+        dead: given up.
+        released: given back, nothing counted: not begun, or cancelled because the worker stopped.
+        lost: their lease ended while they ran or waited.
+    """
+
+    done: int = 0
+    failed: int = 0
+    dead: int = 0
+    released: int = 0
+    lost: int = 0
+
+
+class Outcomes:
+    """Settles what has run.
+
+    Attributes:
+        counts: what came of it all.
+    """
+
+    def __init__(self, settling: Settling, counts: Counts) -> None:
+        self.counts = counts
+        self._settling = settling
+
+    def finish(self, delivery: Delivery, error: BaseException | None) -> None:
+        """Settle a delivery that has run."""
+        message = delivery.message
+        if error is None and not message.is_lost:
+            self.counts.done += 1
+            self._settling.ack(message, None)
+        elif message.is_lost:
+            self.counts.lost += 1
+        elif isinstance(error, asyncio.CancelledError) and delivery.cancelled_for == Why.STOP:
+            self.release(message)
+        else:
+            assert error is not None
+            self.fail(message, error)
+
+    def fail(self, message: Message[Any], error: BaseException) -> None:
+        """Settle what failed."""
+        is_dead = isinstance(error, Reject)
+        if is_dead:
+            self.counts.dead += 1
+        else:
+            self.counts.failed += 1
+        delay = error.after_s if isinstance(error, Retry) else None
+        self._settling.nack(message, None, delay=delay, reason=reason(error), dead=is_dead)
+
+    def release(self, message: Message[Any]) -> None:
+        """Give back what was not finished, or not begun."""
+        self.counts.released += 1
+        self._settling.release(message, None)
+
+
+def reason(error: BaseException) -> str:
+    """Type, text and the end of the traceback, at most 4,096 bytes.
+
+    Of a Retry or Reject that was made from another exception it is that one which says why.
+    """
+    cause = error.__cause__
+    said = str(error)
+    if isinstance(error, Retry | Reject) and cause is not None:
+        text = reason(cause)
+        return reason_text(f"{text}\n{said}") or text if said and said not in text else text
+    if isinstance(error, Retry | Reject) and said:
+        first = said
+    else:
+        first = reason_text(error) or type(error).__name__
+    return reason_text("\n".join([first, *_where(error)])) or first
+
+
+def _where(error: BaseException) -> list[str]:
+    """The innermost frames of the user's code, the last call last.
+
+    Of a timeout it is the cancelling that says where it was.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [frame for frame in frames if not frame.filename.startswith(_OURS)]
+    if not theirs and error.__cause__ is not None:
+        return _where(error.__cause__)
+    return [f"  {f.filename}:{f.lineno} {f.name}: {f.line}" for f in theirs[-FRAMES_MAX:]]
