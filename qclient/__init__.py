@@ -68,6 +68,9 @@ synchronous client can stand on the same ground:
     worker/looping.py    is the event loop turning?
     worker/health.py     is the worker heard?
     worker/worker.py     its life
+    worker/signals.py    SIGTERM and SIGINT
+    worker/logs.py       how its process logs
+    worker/program.py    a process that is a worker: an app by name, a banner
 
     cli.py           the command line: its group and exit codes
     __main__.py      `python -m qclient`
@@ -77,6 +80,7 @@ synchronous client can stand on the same ground:
     cli_get.py       get, ack, nack, release, touch
     cli_look.py      list, queues, peek, stats, ping
     cli_care.py      queue, pause, resume, purge, drop, redrive
+    cli_worker.py    worker: runs the tasks of an app
 
 `DESIGN.md` beside this says why things are as they are.
 """

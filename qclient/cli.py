@@ -11,7 +11,7 @@ from typing import Final
 
 import click
 
-from qclient import cli_care, cli_get, cli_look, cli_put
+from qclient import cli_care, cli_get, cli_look, cli_put, cli_worker
 from qclient.cli_context import Context, Refused
 from qclient.errors import BadName, BadReceipt, BadRequest, CannotConnect, ConnectionLost, Error
 from qclient.opening import DEFAULT_URL
@@ -43,7 +43,7 @@ def _version() -> str:
 @click.version_option(_version(), prog_name="qclient", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(context: click.Context, url: str) -> None:
-    r"""Talk to a qserver: put messages, get them, settle them, look at queues.
+    """Talk to a qserver: put messages, get them, settle them, look at queues.
 
     \b
     qclient put emails '{"to":"ada@example.com"}'
@@ -57,11 +57,11 @@ def cli(context: click.Context, url: str) -> None:
       1  the server said no, or there was nothing to get
       2  wrong usage
       3  cannot connect, or the connection was lost
-    """
+    """  # noqa: D301  click looks for the backspace itself
     context.obj = Context(url)
 
 
-for module in (cli_put, cli_get, cli_look, cli_care):
+for module in (cli_put, cli_get, cli_look, cli_care, cli_worker):
     for command in module.COMMANDS:
         cli.add_command(command)
 

@@ -14,8 +14,8 @@ class Runs:
     """Calls functions. Threads and processes are started when they are needed."""
 
     def __init__(self, settings: Settings) -> None:
-        self._threads = Threads(settings.threads or settings.concurrency)
-        self._processes = Processes(settings.processes or os.cpu_count() or 1)
+        self._threads = Threads(settings.task_threads or settings.concurrency)
+        self._processes = Processes(settings.task_processes or os.cpu_count() or 1)
 
     def run(self, delivery: Delivery) -> Coroutine[Any, Any, Any]:
         """The coroutine that runs a delivery's function."""

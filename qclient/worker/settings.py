@@ -25,9 +25,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         blocked_s_max: a loop blocked for longer is taken for dead: its leases are renewed no more.
         wait_s: of one GET.
         connect_for_s: how long the first connection is tried.
-        threads: plain tasks that run at once in threads; `concurrency` by default.
-        processes: plain tasks that run at once in processes of their own; the number of CPUs by
-            default.
+        task_threads: plain tasks that run at once in threads; `concurrency` by default.
+        task_processes: plain tasks that run at once in processes of their own; the number of CPUs
+            by default.
         burst: end when there is nothing more to get, instead of waiting for it.
         health_file: touched every few seconds while the worker is well; see `health.py`.
     """
@@ -42,7 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     blocked_s_max: float = 600.0
     wait_s: float = 20.0
     connect_for_s: float = 30.0
-    threads: int | None = None
-    processes: int | None = None
+    task_threads: int | None = None
+    task_processes: int | None = None
     burst: bool = False
     health_file: str | None = None

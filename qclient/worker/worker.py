@@ -16,7 +16,7 @@ import math
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,6 +55,9 @@ class Worker:
 
     Attributes:
         session: its name at the server.
+        url: where the server is.
+        weights: queues with their weights; 0 where they are taken in order.
+        middleware: what wraps its runs, the outermost first.
         counts: what came of its runs; see `Counts`.
     """
 
@@ -68,20 +71,17 @@ class Worker:
         self.settings: Final = settings or Settings()
         self.session: Final = f"{app.name}:{_host()}:{os.getpid()}:{secrets.token_hex(4)}"
         self.counts = Counts()
-        self._url = url
-        self._queues = _queues(app, self.settings)
+        self.url: Final = url
+        self.weights: Final = _weights(app, self.settings)
+        self.middleware: Final = standard() if app.middleware is None else app.middleware
         self._stopping = asyncio.Event()
         self._leaving = asyncio.Event()
         self._settling_stale = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._client: Client | None = None
         self._slots: Slots | None = None
         self._fetching: Fetching
         self._outcomes: Outcomes
-
-    @property
-    def queues(self) -> tuple[str, ...]:
-        """What it takes from."""
-        return tuple(self._queues)
 
     @property
     def running(self) -> int:
@@ -102,6 +102,11 @@ class Worker:
         self._stopping.set()
         self._leaving.set()
 
+    def stop_soon(self, *, leave: bool = False) -> None:
+        """`stop` or `leave`, from a signal handler or another thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.leave if leave else self.stop)
+
     async def run(self) -> None:
         """Work until stopped.
 
@@ -109,6 +114,7 @@ class Worker:
             CannotConnect: no server answered within `connect_for_s`.
             Error: the server refuses what the worker asks.
         """
+        self._loop = asyncio.get_running_loop()
         for task in self.app.tasks.values():
             task.arguments.prepare()
         async with self._connected() as client, self._lifespan():
@@ -148,7 +154,7 @@ class Worker:
     async def _connected(self) -> AsyncIterator[Client]:
         settings = self.settings
         async with connect(
-            self._url,
+            self.url,
             client=self.session,
             session=self.session,
             grace=settings.session_grace_s,
@@ -174,13 +180,12 @@ class Worker:
         settings = self.settings
         loop = asyncio.get_running_loop()
         runs = Runs(settings)
-        middleware = standard() if self.app.middleware is None else self.app.middleware
         self._outcomes = Outcomes(client.settling, self.counts)
         self._fetching = fetching = Fetching(
             self.app,
             client,
             self._outcomes,
-            order=_order(self._queues),
+            order=_order(self.weights),
             prefetch=settings.prefetch or 0,
             lookahead=Lookahead(settings.concurrency if settings.prefetch is None else 0),
             lease_s=settings.lease_s,
@@ -188,7 +193,7 @@ class Worker:
         )
         self._slots = fetching.slots = Slots(
             settings.concurrency,
-            compose(middleware, runs.run),
+            compose(self.middleware, runs.run),
             self._outcomes.finish,
             fetching.on_room,
             fetching.on_stuck,
@@ -217,7 +222,7 @@ class Worker:
     def _heartbeat(self) -> Heartbeat:
         settings = self.settings
         dial = Dialler(
-            address(self._url),
+            address(self.url),
             client=f"{self.session}:heartbeat",
             session=self.session,
             grace=settings.session_grace_s,
@@ -281,7 +286,7 @@ def _host() -> str:
     return "".join(each if each.isascii() and each.isalnum() else "-" for each in name)[:40]
 
 
-def _queues(app: App, settings: Settings) -> Mapping[str, int]:
+def _weights(app: App, settings: Settings) -> Mapping[str, int]:
     """Queues by weight, 0 where they are taken in order."""
     chosen = settings.queues or app.queues
     if not chosen:
@@ -295,5 +300,5 @@ def _queues(app: App, settings: Settings) -> Mapping[str, int]:
     return dict.fromkeys(chosen, 0)
 
 
-def _order(queues: Mapping[str, int]) -> Any:
-    return by_weight(queues) if all(queues.values()) else in_order(tuple(queues))
+def _order(weights: Mapping[str, int]) -> Callable[[], Sequence[str]]:
+    return by_weight(weights) if all(weights.values()) else in_order(tuple(weights))

@@ -193,7 +193,8 @@ def test_a_list_is_paged_to_its_end(run: Run) -> None:
         (("queue", "q", "colour=red"), 2, b"colour"),
         (("-u", "http://x", "ping"), 2, b"not an address"),
         (("--version",), 0, b"qclient"),
-        (("--help",), 0, b"Exit codes"),
+        (("--help",), 0, b"\n    2  wrong usage\n"),
+        (("worker", "--help"), 0, b"\n  qclient worker shop.tasks:app\n"),
     ],
 )
 def test_exit_codes_say_what_was_wrong(
