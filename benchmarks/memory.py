@@ -1,4 +1,4 @@
-"""Memory: bytes for each queued message, and for each idle connection.
+"""Memory: bytes for each queued message, for each idle connection, and what peaks leave behind.
 
 python -m benchmarks.memory [--messages 1000000] [--connections 10000]
 """
@@ -8,7 +8,7 @@ import resource
 import socket
 import time
 
-from benchmarks.commands import put
+from benchmarks.commands import drain, put
 from benchmarks.load import about, server
 
 
@@ -20,6 +20,20 @@ def messages(count: int, size: int) -> None:
         put(running, count, size)
         each = (running.rss_bytes() - before) / count
         print(f"{count:,} queued messages of {size} bytes: {each:.0f} bytes each")
+
+
+def peaks(count: int, size: int) -> None:
+    """Resident megabytes before, at and after each of two peaks."""
+    with server("--sync", "100ms") as running:
+        told = [running.rss_bytes()]
+        for _ in range(2):
+            put(running, count, size)
+            told.append(running.rss_bytes())
+            drain(running, count)
+            time.sleep(2.5)  # it looks once a second whether a peak is over
+            told.append(running.rss_bytes())
+        figures = " -> ".join(f"{taken / 1e6:.0f}" for taken in told)
+        print(f"{count:,} messages came and went, twice: {figures} MB")
 
 
 def connections(count: int) -> None:
@@ -56,6 +70,7 @@ def main() -> None:
     args = parser.parse_args()
     print(about())
     messages(args.messages, args.body)
+    peaks(args.messages, args.body)
     connections(args.connections)
 
 

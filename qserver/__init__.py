@@ -17,6 +17,7 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
     server/run.py               from a configuration to a process and its exit code
     server/server.py            one turn of the loop; start and stop
     server/connection.py        one client's socket
+    server/peak.py              memory goes back to the system after a peak
     server/clock.py             where time comes in
     server/offline.py           check, repair and export without a server
     server/commit.py            which replies wait for which batch of the journal
@@ -51,6 +52,7 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
     broker/timers.py            what time alone brings about
     broker/admin.py             QUEUE PAUSE PURGE DROP REDRIVE
     broker/view.py              PEEK LIST LEASES STATS
+    broker/shrink.py            tables that were large once
     broker/checkpoint.py        what a new segment of the journal begins with
     broker/compaction.py        what an old segment is needed for is told again
     broker/restore.py           facts become messages again

@@ -47,6 +47,13 @@ class Index:
         """How many ids it holds, those of removed messages with them."""
         return sum(map(len, self._blocks))
 
+    def shrink(self) -> None:
+        """Let go of all ids, if none is alive; else the next PUTs do, bit by bit."""
+        if self._owner is not None and not len(self._owner):
+            self._tail = array("q")
+            self._blocks = [self._tail]
+            self._ids = self._next_swept = 0
+
     def forget(self) -> None:
         """Let go of the queue, which would stay alive in a cycle."""
         self._owner = None

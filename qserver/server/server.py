@@ -27,6 +27,7 @@ from qserver.server.clock import Clock
 from qserver.server.commit import Committer
 from qserver.server.compactor import Compactor
 from qserver.server.connection import Connection
+from qserver.server.peak import Peak
 from qserver.storage.record import replay
 from qserver.storage.recorder import JournalRecorder
 
@@ -83,6 +84,7 @@ class Server:
             self._journal_failed,
         )
         self.hold = self._committer.hold
+        self._peak = Peak(self.broker)
         self._listener: asyncio.Server | None = None
         self._connections: dict[Connection, None] = {}
         self._to_go_on: dict[Connection, None] = {}
@@ -268,6 +270,7 @@ class Server:
 
     def _check_clock(self) -> None:
         self._check_room()
+        self._peak.look()
         now = self.now()
         moved = timers.clock_checked(self.broker, now, self._clock.wall())
         if moved:
