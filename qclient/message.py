@@ -292,3 +292,9 @@ class Stored(msgspec.Struct, Generic[T], eq=False):
     def reason(self) -> str | None:
         """Why it last failed or became dead."""
         return self.info.get("reason")
+
+    @property
+    def progress(self) -> Any:
+        """What a holder left last, decoded; None if none did."""
+        said = self.info.get("progress")
+        return None if said is None else decode_body(anything, said.encode(), str(self.id))

@@ -1,6 +1,7 @@
 """What the verbs answer, as values.
 
     Settled     ACK, NACK, RELEASE, TOUCH
+    Outcome     RESULT: what came of a message
     Lease       a line of LEASES: what the session holds
     Queue       a line of LIST: how many messages of each state
     Settings    QUEUE
@@ -9,13 +10,16 @@
 Words that a newer server adds are kept in `info`.
 """
 
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from qclient.message import anything, decode_body
 from qclient.words import number
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class Put(msgspec.Struct, frozen=True):
@@ -42,6 +46,63 @@ class Settled(msgspec.Struct, frozen=True):
 
     count: int
     not_leased: tuple[str, ...] = ()
+
+
+class Outcome(msgspec.Struct, Generic[T], eq=False):
+    """What came of a message.
+
+    Attributes:
+        id: its number.
+        state: ready, delayed, leased, dead or done.
+        raw: the bytes of the result that it was done with; `null` without one.
+        info: everything else the server said, by name: `reason`, `progress`, `failures` …
+    """
+
+    id: int
+    state: str
+    raw: bytes
+    info: dict[str, str]
+    _decode: Callable[[bytes], T] = anything
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is done or dead."""
+        return self.state in ("done", "dead")
+
+    @property
+    def value(self) -> T:
+        """The result, decoded at each call.
+
+        Raises:
+            BadBody: it is not of the type that was asked for.
+        """
+        return decode_body(self._decode, self.raw, str(self.id))
+
+    @property
+    def progress(self) -> Any:
+        """What a holder left last, decoded; None if none did."""
+        said = self.info.get("progress")
+        return None if said is None else decode_body(anything, said.encode(), str(self.id))
+
+    @property
+    def reason(self) -> str | None:
+        """Why it last failed or became dead."""
+        return self.info.get("reason")
+
+    @property
+    def deliveries(self) -> int:
+        """How often it was leased."""
+        return int(self.info.get("deliveries", 0))
+
+    @property
+    def failures(self) -> int:
+        """How often it was nacked."""
+        return int(self.info.get("failures", 0))
+
+    @property
+    def losses(self) -> int:
+        """How often its lease ran out or its session vanished."""
+        return int(self.info.get("losses", 0))
 
 
 class Lease(msgspec.Struct, frozen=True):

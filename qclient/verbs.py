@@ -3,9 +3,10 @@
 No I/O here: the asynchronous client runs these requests, and a synchronous one can run the same.
 `queues.py` beside it has the verbs that look after queues and the server.
 
-PUT carries a `dedup` key so that it can be sent again after a lost connection; ACK, NACK, RELEASE
-and TOUCH can always be, since a receipt settles once; so can a GET: what the lost reply leased
-comes back when the lease ends, whether one asks again or not.
+PUT carries a `dedup` key so that it can be sent again after a lost connection; ACK, DONE, NACK,
+RELEASE and TOUCH can always be, since a receipt settles once; so can PROGRESS, which says the same
+again, and a GET: what the lost reply leased comes back when the lease ends, whether one asks
+again or not.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +17,7 @@ from typing import Any, TypeVar
 from qclient.errors import BadRequest, ProtocolError, ReplyError, StorageFailed
 from qclient.message import Stored, decoder
 from qclient.replies import Reply, Request, closing_number, closing_words, first, refusal
-from qclient.reports import Put, Settled
+from qclient.reports import Outcome, Put, Settled
 from qclient.words import (
     Duration,
     body,
@@ -229,6 +230,30 @@ def progress(receipt: str, value: object) -> Request[Settled]:
     return Request(b"PROGRESS %b %b\n" % (receipts([receipt]), body(value)), _settled)
 
 
+def done(receipt: str, result: object, *, retain: Duration | None = None) -> Request[Settled]:
+    """DONE: an ACK that leaves a result."""
+    line = b"DONE %b " % receipts([receipt])
+    if retain is not None:
+        line += b"retain=%b " % duration(retain, "retain")
+    return Request(b"%b%b\n" % (line, body(result)), _settled)
+
+
+def result(number: int, wanted: object, *, wait: Duration = 0) -> Request[Outcome[Any]]:
+    """RESULT of one message."""
+    line = b"RESULT %b" % whole(number, "id")
+    if wait:
+        line += b" wait=%b" % duration(wait, "wait")
+    return Request(line + b"\n", partial(_outcome, wanted))
+
+
+def _outcome(wanted: object, replies: Sequence[Reply]) -> Outcome[Any]:
+    data, _ = first(replies)
+    if not data:
+        raise ProtocolError("a RESULT was answered without a message")
+    number, state, info, raw = _standing(data[0])
+    return Outcome(number, state, raw, info, decoder(wanted))
+
+
 def peek(number: int, wanted: object) -> Request[Stored[Any]]:
     """PEEK at one message."""
     return Request(b"PEEK %b\n" % whole(number, "id"), partial(_peeked, wanted))
@@ -243,9 +268,15 @@ def _peeked(wanted: object, replies: Sequence[Reply]) -> Stored[Any]:
 
 def stored(line: bytes, queue: str, wanted: object) -> Stored[Any]:
     """A message of LIST or PEEK from its line; `queue` where the line doesn't say it."""
+    number, state, info, raw = _standing(line)
+    queue = info.pop("queue", queue)
+    return Stored(number, state, queue, raw, info, decoder(wanted))
+
+
+def _standing(line: bytes) -> tuple[int, str, dict[str, str], bytes]:
+    """The id, the state, the options and the JSON of a line that shows a message."""
     words = line.split(b" ", 3)
     if len(words) != 4 or not words[1].isdigit():  # noqa: PLR2004  "*", id, state, the rest
         raise ProtocolError(f"not a message: {shorten(line)}")
     info, raw = fields(words[3])
-    queue = info.pop("queue", queue)
-    return Stored(int(words[1]), words[2].decode(), queue, raw, info, decoder(wanted))
+    return int(words[1]), words[2].decode(), info, raw

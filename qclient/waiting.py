@@ -1,6 +1,6 @@
-"""GETs that wait, each on a connection of its own.
+"""Requests that wait, each on a connection of its own: GET, and RESULT.
 
-A GET that waits holds up everything behind it on its connection, other waiting GETs included. So
+One that waits holds up everything behind it on its connection, other ones that wait included. So
 each borrows one for as long as it waits, from a small pool that grows as needed.
 
 **When the caller is cancelled**, the server may be leasing to it at that very moment. Closing the
@@ -11,6 +11,7 @@ and closes; and what was leased is released, through the link, at once.
 **When the connection is lost**, the GET is asked again for what is left of its time. Its lost
 reply may have leased something; that comes back when the lease ends, whether one asks again or
 reports an error. One lost connection can cost each GET under way one such reply, not more.
+A RESULT leases nothing: it is asked again, and that is all.
 """
 
 import asyncio
@@ -84,13 +85,13 @@ class WaitingPool:
     # ── what a connection tells ──
 
     def on_lost(self, connection: Connection, calls: list[Call], error: Error) -> None:
-        """Its GET is told."""
+        """Its request is told."""
         self._parted.discard(connection)
         self._lent.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
         for call in calls:
-            if call.is_sent:
+            if call.is_sent and call.request.leases:
                 self._link.lost_gets += 1
             if not call.future.done():
                 lost = ConnectionLost(str(error), maybe_done=call.is_sent)

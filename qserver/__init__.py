@@ -29,7 +29,7 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
     dispatch/verbs.py           the table of verbs
     dispatch/message_verbs.py   PUT GET ACK NACK RELEASE TOUCH LEASES PEEK
     dispatch/queue_verbs.py     LIST QUEUE PAUSE RESUME PURGE DROP REDRIVE
-    dispatch/outcome_verbs.py   PROGRESS
+    dispatch/outcome_verbs.py   PROGRESS DONE RESULT
     dispatch/server_verbs.py    HELLO STATS PING QUIT
     dispatch/lines.py           messages and queues as lines of a reply
 
@@ -42,13 +42,14 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
     broker/ready.py             the order of delivery
     broker/index.py             the order of ids, for LIST
     broker/dedup.py             dedup keys
-    broker/session.py           sessions and GETs that wait
+    broker/session.py           sessions
+    broker/waiter.py            requests that wait
     broker/wheel.py             the timer wheel
     broker/put.py               PUT
     broker/get.py               GET, waiting, sessions
     broker/settle.py            ACK NACK RELEASE TOUCH, and leases that end
     broker/expire.py            the end of a ttl
-    broker/outcome.py           PROGRESS
+    broker/outcome.py           PROGRESS DONE RESULT
     broker/timers.py            what time alone brings about
     broker/admin.py             QUEUE PAUSE PURGE DROP REDRIVE
     broker/view.py              PEEK LIST LEASES STATS

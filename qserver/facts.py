@@ -33,6 +33,7 @@ class Snapshot:
         until: when its lease ends, or its being kept as done.
         due: when its delay is over.
         progress: the JSON that a holder left last, b"" if none did.
+        result: the JSON that it was done with, b"" if there is none.
         place: where it stands in the order, 0 at its own place.
     """
 
@@ -50,6 +51,7 @@ class Snapshot:
     dedup: str | None = None
     reason: str | None = None
     progress: bytes = b""
+    result: bytes = b""
     due: float = 0.0
     expires: float = 0.0
     place: int = 0
@@ -109,6 +111,10 @@ class Recorder(Protocol):
 
     def ack(self, ids: Iterable[int], keep_until: float) -> None:
         """Messages were acked; kept as done until then, or removed."""
+        ...
+
+    def done(self, message_id: int, keep_until: float, result: bytes) -> None:
+        """A message was acked with a result, and is kept as done until then."""
         ...
 
     def nack(
@@ -224,6 +230,10 @@ class Restorer(Protocol):
 
     def ack(self, ids: list[int], keep_until: float) -> None:
         """Messages were acked."""
+        ...
+
+    def done(self, message_id: int, keep_until: float, result: bytes) -> None:
+        """A message was acked with a result."""
         ...
 
     def came_back(

@@ -16,7 +16,7 @@ from qclient.errors import Error, ReplyError, TooLong
 from qclient.message import Delivery, anything, decoder, reason_text, receipts_of
 from qclient.puts import Puts, ids
 from qclient.replies import Request
-from qclient.reports import Put, Server, Settled
+from qclient.reports import Outcome, Put, Server, Settled
 from qclient.sync.caretaker import Caretaker
 from qclient.sync.dialler import Dialler
 from qclient.sync.link import Link
@@ -215,6 +215,59 @@ class Client(Caretaker):
     def touch(self, *receipts: str | Delivery[Any], lease: Duration | None = None) -> Settled:
         """Their leases run for `lease` (default: the queue's setting) from now on."""
         return self._link.run(verbs.touch(receipts_of(receipts), lease=lease))
+
+    def done(
+        self,
+        receipt: str | Delivery[Any],
+        result: object,
+        *,
+        retain: Duration | None = None,
+    ) -> Settled:
+        """The work is done, and this came of it: an ack whose result is kept for `retain`.
+
+        Args:
+            receipt: of the message.
+            result: anything that msgspec can write as JSON.
+            retain: how long it is kept; the queue's setting by default, which is 0 by default:
+                then it is an ack.
+
+        Raises:
+            Full: there is no room for the result; the lease goes on, and an ack is never refused.
+        """
+        return self._send(verbs.done(receipts_of([receipt])[0], result, retain=retain))
+
+    @overload
+    def result(self, id: int, *, wait: Duration = 0) -> Outcome[Any]: ...
+    @overload
+    def result(self, id: int, *, type: type[T], wait: Duration = 0) -> Outcome[T]: ...
+    def result(
+        self,
+        id: int,  # noqa: A002
+        *,
+        type: Any = Any,  # noqa: A002
+        wait: Duration = 0,
+    ) -> Outcome[Any]:
+        """What came of a message: its result when it is done, else its state as it stands.
+
+        After a lost connection it is asked again for what is left of `wait`.
+
+        Args:
+            id: the message's number.
+            type: what to decode the result into; anything by default.
+            wait: how long to wait until it is done or dead.
+
+        Raises:
+            NotFound: it is gone: acked without being retained, purged, dropped, expired.
+        """
+        seconds = wait.total_seconds() if isinstance(wait, timedelta) else wait
+        if not seconds:
+            return self._link.run(verbs.result(id, type))
+
+        def request(left: float) -> Request[Outcome[Any]]:
+            return verbs.result(id, type, wait=left)
+
+        request(seconds)  # what is wrong with it is said before a place is waited for
+        return self._link.run_waiting(request, seconds)
 
     def progress(self, receipt: str | Delivery[Any], value: object) -> Settled:
         """Say how far the work has got: a JSON value of at most 4,096 bytes, kept and shown.

@@ -43,7 +43,7 @@ class Call(msgspec.Struct):
     """A request under way.
 
     Attributes:
-        waits: it is a GET that waits.
+        waits: it is a request that waits.
         patience_s: how long the server may be silent.
         waiting_since: when it first found no connection, by the link's clock.
         attempt: how often it was tried again.
@@ -116,7 +116,7 @@ class Link:
                     self._wait_again(call, error)
 
     def run_waiting(self, request: Callable[[float], Request[T]], wait_s: float) -> T:
-        """The result of the GET `request(seconds left)`, asked again after a lost connection.
+        """The result of `request(seconds left)`, which waits, asked again after a lost connection.
 
         Raises:
             ReplyError: the server refused it.

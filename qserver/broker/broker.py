@@ -16,9 +16,10 @@ nothing.
 from bisect import bisect_left, insort
 from collections import deque
 
-from qserver.broker.message import DEAD, DELAYED, GONE, LEASED, READY, Message
+from qserver.broker.message import DEAD, DELAYED, DONE, GONE, LEASED, READY, Message
 from qserver.broker.queue import Queue
-from qserver.broker.session import Session, Waiter
+from qserver.broker.session import Session
+from qserver.broker.waiter import GetWaiter, ResultWaiter
 from qserver.broker.wheel import Wheel
 from qserver.config import Limits
 from qserver.errors import RequestError
@@ -53,6 +54,7 @@ class Broker:
         offset: wall-clock seconds minus monotonic seconds.
         names: of all queues, sorted.
         waiters: GETs that wait, by the name of each queue they wait for, first come first.
+        result_waiters: RESULTs that wait, by message id, first come first.
         hungry: names of queues in which something became ready while GETs wait for it.
         memory: bytes that the messages take, estimated.
         memory_bytes_max: how many they may take: as many as the limits say, or fewer when the disk
@@ -84,6 +86,7 @@ class Broker:
         "reserve",
         "reserved_id",
         "reserved_lease",
+        "result_waiters",
         "sessions",
         "waiters",
         "wheel",
@@ -100,7 +103,8 @@ class Broker:
         self.queues: dict[str, Queue] = {}
         self.names: list[str] = []
         self.sessions: dict[str, Session] = {}
-        self.waiters: dict[str, deque[Waiter]] = {}
+        self.waiters: dict[str, deque[GetWaiter]] = {}
+        self.result_waiters: dict[int, dict[ResultWaiter, None]] = {}
         self.hungry: dict[str, None] = {}
         self.wheel = Wheel(now)
         self.counters = Counters()
@@ -214,6 +218,8 @@ class Broker:
         message.state = GONE
         del self.messages[message.id]
         self.live[message.segment] -= 1
+        if self.result_waiters:
+            self.tell_end(message)
 
     def make_ready(self, message: Message) -> None:
         """Let a message that was somewhere else be ready, at its place."""
@@ -238,6 +244,16 @@ class Broker:
         message.state = DEAD
         message.queue.dead[message.id] = message
         self.counters.deads += 1
+        if self.result_waiters:
+            self.tell_end(message)
+
+    def make_done(self, message: Message, until: float) -> None:
+        """Let a message be done, and kept until then."""
+        message.state = DONE
+        message.queue.done[message.id] = message
+        self.wheel.schedule(message, until)
+        if self.result_waiters:
+            self.tell_end(message)
 
     def end_lease(self, message: Message) -> None:
         """Take a message out of its lease."""
@@ -270,6 +286,12 @@ class Broker:
         self.last_place = max(self.last_place + 1, (self.last_id << 40) + 1)
         message.detail().place = self.last_place
         return self.last_place
+
+    def tell_end(self, message: Message) -> None:
+        """A message is done, dead or gone: tell everyone who waits for that."""
+        for waiter in list(self.result_waiters.get(message.id, ())):
+            waiter.forget(self)
+            waiter.client.told(message)
 
     def awaken(self, name: str) -> None:
         """Something may be had in a queue: remember it, if anyone waits there."""

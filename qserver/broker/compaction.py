@@ -93,6 +93,7 @@ def snapshot(broker: Broker, message: Message) -> Snapshot:
         what.dedup = details.dedup
         what.reason = details.reason
         what.progress = details.progress
+        what.result = details.result
         what.due = details.due_at if state == DELAYED else 0.0
         what.expires = broker.wall(details.expires_at) if details.expires_at else 0.0
         what.place = details.place

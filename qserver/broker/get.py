@@ -6,7 +6,8 @@ from heapq import heappop, heapreplace
 from qserver.broker.broker import Broker
 from qserver.broker.message import LEASED, Message
 from qserver.broker.queue import Queue
-from qserver.broker.session import Client, Session, Waiter
+from qserver.broker.session import Client, Session
+from qserver.broker.waiter import GetWaiter
 
 
 def get(
@@ -84,30 +85,17 @@ def wait(
     count: int,
     lease_s: float | None,
     wait_s: float,
-) -> Waiter:
+) -> GetWaiter:
     """Let the client wait for a message that `get` did not find.
 
     It is told by `client.delivered`, within `serve` or a tick.
     """
     broker.last_waiter += 1
-    waiter = Waiter(broker.last_waiter, client, names, count, lease_s)
+    waiter = GetWaiter(broker.last_waiter, client, names, count, lease_s)
     for name in names:
         broker.waiters.setdefault(name, deque()).append(waiter)
     broker.wheel.schedule(waiter, now + wait_s)
     return waiter
-
-
-def stop_waiting(broker: Broker, waiter: Waiter) -> None:
-    """Forget a waiter, without telling its client."""
-    broker.wheel.cancel(waiter)
-    for name in waiter.queues:
-        line = broker.waiters[name]
-        if line[0] is waiter:
-            line.popleft()
-        else:
-            line.remove(waiter)
-        if not line:
-            del broker.waiters[name]
 
 
 def serve(broker: Broker, now: float) -> None:
@@ -128,12 +116,12 @@ def serve(broker: Broker, now: float) -> None:
         elif waiter.number > number:
             heapreplace(lines, (waiter.number, name))
         else:
-            stop_waiting(broker, waiter)
+            waiter.forget(broker)
             messages = get(broker, now, waiter.client, waiter.queues, waiter.count, waiter.lease_s)
             waiter.client.delivered(messages)
 
 
-def _next_to_serve(broker: Broker, name: str) -> Waiter | None:
+def _next_to_serve(broker: Broker, name: str) -> GetWaiter | None:
     """Who waits longest for that queue, if there is something to be had in it."""
     queue = broker.queues.get(name)
     if queue is None or queue.paused or not queue.ready.count or name not in broker.waiters:

@@ -37,6 +37,7 @@ class Details(msgspec.Struct, gc=False, eq=False):
 
     Attributes:
         progress: the JSON that a holder left last, b"" if none did.
+        result: the JSON that it was done with, b"" if there is none.
     """
 
     key: str | None = None
@@ -44,6 +45,7 @@ class Details(msgspec.Struct, gc=False, eq=False):
     dedup: str | None = None
     reason: str | None = None
     progress: bytes = b""
+    result: bytes = b""
     expires_at: float = 0.0
     due_at: float = 0.0
     """When a delayed message is due, in wall-clock seconds: delays follow the clock people read."""
@@ -90,7 +92,9 @@ class Message(msgspec.Struct, gc=False, eq=False):
 
     def kept_bytes(self) -> int:
         """Bytes that it keeps besides its body."""
-        return 0 if self.details is None else len(self.details.progress)
+        if self.details is None:
+            return 0
+        return len(self.details.progress) + len(self.details.result)
 
     def detail(self) -> Details:
         """Its details, to be changed."""

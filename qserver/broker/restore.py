@@ -180,6 +180,13 @@ class Restorer:
             else:
                 self._remove(message)
 
+    def done(self, message_id: int, keep_until: float, result: bytes) -> None:
+        """A message was acked with a result."""
+        for message in self._known((message_id,)):
+            self._settle(message, DONE)
+            message.deadline = keep_until - self.broker.offset
+            message.detail().result = result
+
     def came_back(
         self,
         message_id: int,
@@ -375,9 +382,8 @@ class Restorer:
 
 
 def _details(what: Snapshot, offset: float) -> Details | None:
-    if not (what.key or what.trace or what.dedup or what.reason or what.progress) and not (
-        what.expires or what.due or what.place
-    ):
+    texts = (what.key, what.trace, what.dedup, what.reason, what.progress, what.result)
+    if not any(texts) and not (what.expires or what.due or what.place):
         return None
     return Details(
         key=what.key,
@@ -385,6 +391,7 @@ def _details(what: Snapshot, offset: float) -> Details | None:
         dedup=what.dedup,
         reason=what.reason,
         progress=what.progress,
+        result=what.result,
         expires_at=what.expires - offset if what.expires else 0.0,
         due_at=what.due,
         place=what.place,

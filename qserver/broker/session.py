@@ -1,7 +1,8 @@
-"""Who takes messages: sessions, which leases can belong to, and GETs that wait.
+"""Who takes messages: connections, and sessions, which leases can belong to.
 
-connection ──1:0..1── Session ──1:n── leased messages
-connection ──1:0..1── Waiter  ──n:m── queues' names
+connection ──1:0..1── Session      ──1:n── leased messages
+connection ──1:0..1── GetWaiter    ──n:m── queues' names
+                   or ResultWaiter ──n:1── messages' ids
 """
 
 from typing import TYPE_CHECKING, Protocol
@@ -40,25 +41,6 @@ class Client(Protocol):
         """The GET that waited has its messages, or none when its time is over."""
         ...
 
-
-class Waiter:
-    """A GET with nothing to get yet.
-
-    Attributes:
-        number: who waits longer has the lower one.
-        deadline: monotonic second at which it gives up.
-        lease_s: None takes each queue's setting.
-    """
-
-    __slots__ = ("client", "count", "deadline", "lease_s", "number", "queues", "slot")
-
-    def __init__(
-        self, number: int, client: Client, queues: list[str], count: int, lease_s: float | None
-    ) -> None:
-        self.number = number
-        self.client = client
-        self.queues = queues
-        self.count = count
-        self.lease_s = lease_s
-        self.deadline = 0.0
-        self.slot: Slot | None = None
+    def told(self, message: Message) -> None:
+        """The RESULT that waited is answered by the message as it stands."""
+        ...

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from qserver.broker.broker import Broker
 from qserver.broker.expire import expire_if_over
-from qserver.broker.message import DONE, Message
+from qserver.broker.message import Message
 from qserver.broker.session import Session
 
 LOST_REASON = "lost too often"
@@ -27,9 +27,7 @@ def ack(broker: Broker, now: float, receipts: Receipts) -> list[tuple[int, int]]
         broker.end_lease(message)
         retain_s = message.queue.settings.retain
         if retain_s:
-            message.state = DONE
-            message.queue.done[message.id] = message
-            broker.wheel.schedule(message, now + retain_s)
+            broker.make_done(message, now + retain_s)
             broker.recorder.ack((message.id,), broker.wall(now + retain_s))
         else:
             broker.remove(message)

@@ -2,12 +2,13 @@
 
 from qserver.broker.broker import Broker
 from qserver.broker.expire import expire
-from qserver.broker.get import serve, stop_waiting
+from qserver.broker.get import serve
 from qserver.broker.message import DELAYED, DONE, LEASED, Message
 from qserver.broker.put import expire_keys
 from qserver.broker.queue import Queue
-from qserver.broker.session import Session, Waiter
+from qserver.broker.session import Session
 from qserver.broker.settle import lose
+from qserver.broker.waiter import Waiter
 from qserver.broker.wheel import Timed
 
 BUDGET = 1000
@@ -33,8 +34,7 @@ def tick(broker: Broker, now: float, budget: int = BUDGET) -> bool:
             budget -= _end_session(broker, now, item, budget)
             more |= item.slot is not None
         elif isinstance(item, Waiter):
-            stop_waiting(broker, item)
-            item.client.delivered([])
+            item.give_up(broker)
         else:
             assert isinstance(item, Queue)
             _sweep_keys(broker, now, item)

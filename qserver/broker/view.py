@@ -97,6 +97,7 @@ def stats(broker: Broker) -> dict[str, int]:
     for state, name in enumerate(STATES):
         figures[name] = sum(queue.count(state) for queue in broker.queues.values())
     figures["waiting"] = len({w.number for line in broker.waiters.values() for w in line})
+    figures["waiting_results"] = sum(map(len, broker.result_waiters.values()))
     figures["sessions"] = len(broker.sessions)
     figures["message_memory_bytes"] = broker.memory
     for name in counters.__slots__:

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from qserver.broker import outcome
 from qserver.broker.broker import Broker
 from qserver.broker.message import Message
-from qserver.broker.session import Session, Waiter
+from qserver.broker.session import Session
+from qserver.broker.waiter import Waiter
 from qserver.dispatch import lines
 from qserver.dispatch.grammar import Grammar
 
@@ -27,12 +29,12 @@ class Client:
     """One connection's side of the talk.
 
     Attributes:
-        wrote: whether a request changed something since this was last set to False, so that the
+        wrote: whether a reply tells of a change since this was last set to False, so that the
             replies must wait until that is stored.
         is_gone: the client has closed its side, or the server stops: nothing is leased any more.
         is_leaving: it said QUIT, or lost the framing: nothing more is heard.
-        waiter: the GET that waits, if one does.
-        late: the reply of a GET that waited.
+        waiter: the request that waits, if one does.
+        late: the reply of a request that waited.
     """
 
     __slots__ = (
@@ -66,9 +68,16 @@ class Client:
 
     def delivered(self, messages: list[Message]) -> None:
         """The GET that waited is answered; the requests behind it may go on."""
+        self._answer(lines.delivery(messages), reports_change=bool(messages))
+
+    def told(self, message: Message) -> None:
+        """The RESULT that waited is answered; the requests behind it may go on."""
+        self._answer(lines.outcome(message), reports_change=message.state in outcome.ENDS)
+
+    def _answer(self, reply: bytes, *, reports_change: bool) -> None:
         self.waiter = None
-        self.late = lines.delivery(messages)
-        self.wrote |= bool(messages)
+        self.late = reply
+        self.wrote |= reports_change
         self._woken()
 
     def forget_waker(self) -> None:

@@ -1,7 +1,7 @@
 """One client's lines, in order.
 
 A conversation takes bytes and gives replies; it touches no socket and asks no clock. Replies come
-in the order of the requests: a GET that waits holds up the lines behind it (they stay in the
+in the order of the requests: one that waits holds up the lines behind it (they stay in the
 backlog), and so does a slice that has used up its turn.
 """
 
@@ -32,7 +32,7 @@ class Conversation:
         backlog_bytes: bytes heard since everything was last answered.
 
     Args:
-        woken: called when a GET that waited is answered, from within a broker call: `go_on` is
+        woken: called when a request that waited is answered, from within a broker call: `go_on` is
             then to be called, but not from there.
     """
 
@@ -49,7 +49,7 @@ class Conversation:
 
     @property
     def backlog(self) -> int:
-        """How many lines are heard and not answered, besides a GET that waits."""
+        """How many lines are heard and not answered, besides a request that waits."""
         return len(self._backlog)
 
     @property
@@ -121,13 +121,12 @@ class Conversation:
     def stop_hearing(self) -> None:
         """The client has closed its side, or the server stops.
 
-        What was heard is answered; a GET that waits ends with nothing.
+        What was heard is answered; a request that waits, as things stand.
         """
         client = self.client
         client.is_gone = True
         if client.waiter is not None:
-            getting.stop_waiting(client.broker, client.waiter)
-            client.delivered([])
+            client.waiter.give_up(client.broker)
 
     def end(self, now: float) -> None:
         """The connection is gone."""
@@ -135,7 +134,7 @@ class Conversation:
         self._backlog.clear()
         client.is_leaving = True
         if client.waiter is not None:
-            getting.stop_waiting(client.broker, client.waiter)
+            client.waiter.forget(client.broker)
             client.waiter = None
         getting.leave(client.broker, now, client)
         client.forget_waker()

@@ -56,7 +56,10 @@ class Grammar:
             **key,
             b"trace": text_reader("trace", TRACE_BYTES_MAX),
         }
-        self.get: Readers = {**count, b"wait": duration("wait", 0.0, limits.wait_s_max), **lease}
+        wait = {b"wait": duration("wait", 0.0, limits.wait_s_max)}
+        self.get: Readers = {**count, **wait, **lease}
+        self.done: Readers = {b"retain": duration("retain", 0.0, DURATION_S_MAX)}
+        self.result: Readers = wait
         self.nack: Readers = {
             b"delay": duration("delay", 0.0, DURATION_S_MAX),
             **reason,

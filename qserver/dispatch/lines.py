@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 from typing import Final
 
-from qserver.broker.message import DELAYED, DONE, LEASED, READY, STATES, Message
+from qserver.broker.message import DELAYED, DONE, GONE, LEASED, READY, STATES, Message
 from qserver.broker.queue import Queue, Settings
 from qserver.config import PRIORITY_DEFAULT
 from qserver.errors import RequestError
@@ -110,6 +110,25 @@ def lease_listed(message: Message, now: float) -> bytes:
         message.lease,
         message.queue.encoded,
         _seconds("expires_in", message.deadline - now),
+    )
+
+
+def outcome(message: Message) -> bytes:
+    """The reply of a RESULT."""
+    if message.state == GONE:
+        return b"ERR not-found message %d was removed\n" % message.id
+    words, result = b"", b"null"
+    if message.details is not None:
+        words = _text_words(
+            reason=message.details.reason, progress=message.details.progress.decode()
+        )
+        result = message.details.result or result
+    return b"* %d %b%b%b %b\nOK 1\n" % (
+        message.id,
+        _STATES[message.state],
+        _counter_words(message, deliveries_from=1),
+        words,
+        result,
     )
 
 

@@ -46,6 +46,11 @@ VERBS: Final[dict[bytes, Verb]] = {
         message_verbs.get,
     ),
     b"ACK": Verb("ACK <receipt>...", "the work is done: remove the messages", message_verbs.ack),
+    b"DONE": Verb(
+        "DONE <receipt> [retain=] <json>",
+        "the work is done, with a result that is kept for a while",
+        outcome_verbs.done,
+    ),
     b"NACK": Verb(
         "NACK <receipt>... [delay=] [reason=] [dead=yes]",
         "the work failed: again after a delay, or dead",
@@ -64,6 +69,9 @@ VERBS: Final[dict[bytes, Verb]] = {
         "LEASES [count=100] [after=<id>]", "what the session holds", message_verbs.leases
     ),
     b"PEEK": Verb("PEEK <id>", "one message with all its metadata", message_verbs.peek),
+    b"RESULT": Verb(
+        "RESULT <id> [wait=0]", "what came of a message, once it has ended", outcome_verbs.result
+    ),
     b"LIST": Verb(
         "LIST [count=100] [after=<queue>] | LIST <queue> [state=] [key=] [count=100] [after=<id>]",
         "the queues, or a queue's messages",

@@ -188,6 +188,7 @@ def _line(broker: Broker, message: Message) -> bytes:
         fields |= {"key": details.key, "trace": details.trace, "dedup": details.dedup}
         fields["reason"] = details.reason
         fields["progress"] = msgspec.Raw(details.progress) if details.progress else None
+        fields["result"] = msgspec.Raw(details.result) if details.result else None
         fields["due"] = _moment(details.due_at) if message.state == DELAYED else None
         expires = details.expires_at
         fields["expires"] = _moment(broker.wall(expires)) if expires else None

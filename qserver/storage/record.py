@@ -77,6 +77,7 @@ class _Message(_Put, tag="message"):
     dedup: str | None = None
     reason: str | None = None
     progress: msgspec.Raw = _NOTHING
+    result: msgspec.Raw = _NOTHING
     due_ms: int = 0
     expires_ms: int = 0
     place: int = 0
@@ -97,6 +98,7 @@ class _Message(_Put, tag="message"):
             dedup=self.dedup,
             reason=self.reason,
             progress=bytes(self.progress),
+            result=bytes(self.result),
             due=self.due_ms / 1000,
             expires=self.expires_ms / 1000,
             place=self.place,
@@ -130,6 +132,15 @@ class _Ack(_Record, tag="ack"):
 
     def tell(self, restorer: Restorer) -> None:
         restorer.ack(self.ids, self.keep_until_ms / 1000)
+
+
+class _Done(_Record, tag="done"):
+    id: int
+    keep_until_ms: int
+    result: msgspec.Raw
+
+    def tell(self, restorer: Restorer) -> None:
+        restorer.done(self.id, self.keep_until_ms / 1000, bytes(self.result))
 
 
 class _CameBack(_Record):
@@ -275,6 +286,7 @@ _decoder: Final = msgspec.json.Decoder(
     | _Dedup
     | _Lease
     | _Ack
+    | _Done
     | _Nack
     | _Lost
     | _Release

@@ -100,6 +100,7 @@ class JournalRecorder:
             dedup=what.dedup,
             reason=what.reason,
             progress=msgspec.Raw(what.progress) if what.progress else None,
+            result=msgspec.Raw(what.result) if what.result else None,
             due_ms=_ms(what.due) or None,
             expires_ms=_ms(what.expires) or None,
             place=what.place or None,
@@ -130,6 +131,12 @@ class JournalRecorder:
         self.append(
             b'{"op":"ack","ids":[%b]%b}\n'
             % (_ids(ids), _fields(keep_until_ms=_ms(keep_until)) if keep_until else b"")
+        )
+
+    def done(self, message_id: int, keep_until: float, result: bytes) -> None:
+        self.append(
+            b'{"op":"done","id":%d,"keep_until_ms":%d,"result":%b}\n'
+            % (message_id, _ms(keep_until), result)
         )
 
     def nack(

@@ -58,14 +58,18 @@ ARGUMENTS: Final = [
     *cases("bad-request", ("GET", "GET ", "QUEUE", "PAUSE", "RESUME", "PURGE", "DROP"), "missing"),
     *cases("bad-request", ("REDRIVE", "ACK", "NACK", "RELEASE", "TOUCH", "ACK "), "missing"),
     *cases("bad-request", ("PROGRESS", "PROGRESS ", "PROGRESS 1.1", "PROGRESS 1.1 "), "missing"),
+    *cases(
+        "bad-request", ("DONE", "DONE 1.1", "DONE 1.1 retain=5", "DONE 1.1 retain=5 "), "missing"
+    ),
+    *cases("bad-request", ("RESULT", "RESULT x", "RESULT 1.1", f"RESULT {10**19}"), "id"),
     *cases("bad-request", ("NACK reason=x", "TOUCH lease=30"), "missing"),
     *cases("bad-request", ("PEEK", "PEEK x", "PEEK -1", "PEEK 1.1", f"PEEK {10**19}"), "id"),
     *cases(
         "bad-request",
-        ("PEEK 1 2", "LIST a b", "PAUSE a 2", "HELLO you", "GET a b", "LEASES 1"),
+        ("PEEK 1 2", "LIST a b", "PAUSE a 2", "HELLO you", "GET a b", "LEASES 1", "RESULT 1 2"),
         "more",
     ),
-    *cases("not-found", ("PEEK 0", "PEEK 4242", f"PEEK {10**18}")),
+    *cases("not-found", ("PEEK 0", "PEEK 4242", f"PEEK {10**18}", "RESULT 0", "RESULT 9 wait=60")),
     *cases("no-session", ("TOUCH *", "TOUCH * lease=1m", "LEASES", "LEASES after=9"), "HELLO"),
 ]
 
@@ -99,6 +103,7 @@ BODIES: Final = [
     *cases("bad-json", (f"PUT a {body}" for body in BAD_BODIES), "body"),
     *cases("bad-json", (f"PUT a key=k {body}" for body in BAD_BODIES), "body"),
     *cases("bad-json", (f"PROGRESS 1.1 {body}" for body in BAD_BODIES if len(body) < 4096), "body"),
+    *cases("bad-json", (f"DONE 1.1 {body}" for body in BAD_BODIES), "body"),
     *cases("bad-json", (b'PUT a "\xff"', b'PUT a {"k":"\xc3"}', b'PUT a "\xc0\xaf"'), "UTF-8"),
     *cases("bad-json", (b'PUT a "\xed\xa0\x80"', b'PUT a "\xf4\x90\x80\x80"'), "UTF-8"),
     *cases(

@@ -13,7 +13,14 @@ OPTIONS: Final = [
     *cases("bad-request", ("PUT a colour=red 1", "GET a colour=red", "LIST colour=red"), "colour"),
     *cases(
         "bad-request",
-        ("QUEUE a colour=red", "HELLO token=x", "PAUSE a state=ready", "PROGRESS 1.1 a=1 1"),
+        (
+            "QUEUE a colour=red",
+            "HELLO token=x",
+            "PAUSE a state=ready",
+            "PROGRESS 1.1 a=1 1",
+            "DONE 1.1 a=1 1",
+            "RESULT 1 a=1",
+        ),
         "no option",
     ),
     *cases("bad-request", ("GET a count=1 count=1", "GET a count=1 wait=0 count=2"), "twice"),
@@ -114,12 +121,20 @@ NUMBERS: Final = [
             )
         ),
     ),
-    *cases("limit", ("GET a wait=3601", "GET a wait=61m", "GET a wait=999999999999999d"), "3600"),
+    *cases(
+        "limit",
+        ("GET a wait=3601", "GET a wait=61m", "GET a wait=999999999999999d", "RESULT 1 wait=3601"),
+        "3600",
+    ),
     *cases("limit", ("GET a lease=0", "GET a lease=49ms", "TOUCH 1.1 lease=0s"), "lease=", "0.05"),
     *cases("limit", ("GET a lease=12.1h", "QUEUE a lease=43201"), "lease=", "43200"),
     *cases("limit", ("HELLO session=a grace=61m",), "grace=61m", "3600"),
     *cases("limit", ("PUT a delay=36501d 1", "PUT a ttl=36501d 1"), "36501d", "3153600000"),
-    *cases("limit", ("NACK 1.1 delay=36501d", "QUEUE a retain=36501d"), "36501d"),
+    *cases(
+        "limit",
+        ("NACK 1.1 delay=36501d", "QUEUE a retain=36501d", "DONE 1.1 retain=36501d 1"),
+        "36501d",
+    ),
     *cases("OK", ("PUT a delay=36500d 1", "GET a lease=50ms", "GET a lease=12h", "QUEUE a ttl=0")),
 ]
 
@@ -162,6 +177,7 @@ RECEIPTS: Final = [
     ),
     *cases("bad-receipt", ("NACK x", "RELEASE 1", "TOUCH 1", "TOUCH * 1.1", "TOUCH **"), "receipt"),
     *cases("bad-receipt", ("PROGRESS 1 0.5", "PROGRESS x=1 1", "PROGRESS {}", "PROGRESS * 1")),
+    *cases("bad-receipt", ("DONE 1 0.5", "DONE retain=1 1", "DONE {}", "DONE * 1", "DONE 0.1 1")),
     *cases("bad-receipt", (b"ACK \xff", b"ACK 1.1 \xff.1", b"TOUCH \xff lease=1"), "receipt"),
     *cases("bad-request", ("NACK reason=x 1.1", "NACK 1.1 reason=x 1.2", "TOUCH lease=1m 1.1")),
     *cases("limit", (_receipts(1001), _receipts(200_000)), "count_max", "1000"),

@@ -13,7 +13,7 @@ from tests.conformance.transcripts import matches
 from tests.sim import Sim
 
 FOLDER = Path(__file__).parent / "vectors"
-TALKS = ("lines", "bodies", "options", "names_and_receipts", "order")
+TALKS = ("lines", "bodies", "options", "names_and_receipts", "order", "outcomes")
 
 DELIVERY = re.compile(
     r'\* (?P<receipt>\S+) (?P<queue>\S+)(?P<options>(?: [a-z_]+=(?:"(?:[^"\\]|\\.)*"|[^ "]*))*)'

@@ -11,6 +11,8 @@ from typing import Any
 
 Receipt = tuple[int, int]
 Delivered = tuple[str, list[Receipt]]
+Told = tuple[str, int, str, bytes]
+"""Who is told of which message, its state, and its result."""
 
 DEFAULTS: dict[str, Any] = {
     "lease": 30.0,
@@ -56,6 +58,7 @@ class ModelMessage:
     texts: dict[str, str | None] = field(default_factory=dict)
     session: str | None = None
     progress: bytes = b""
+    result: bytes = b""
 
 
 @dataclass
@@ -81,6 +84,15 @@ class ModelWaiter:
     until: float
 
 
+@dataclass
+class ModelAsker:
+    """A RESULT that waits."""
+
+    client: str
+    id: int
+    until: float
+
+
 class Model:
     """The tables, and what is put into them; `verbs.py` has the verbs."""
 
@@ -94,6 +106,8 @@ class Model:
         self.sessions: dict[str, ModelSession] = {}
         self.session_of: dict[str, str] = {}
         self.waiters: list[ModelWaiter] = []
+        self.askers: list[ModelAsker] = []
+        self.told: list[Told] = []
         self.delivered: list[Delivered] = []
         self.last_id = self.last_lease = self.behind = 0
         self.counters: Counter[str] = Counter()
@@ -118,7 +132,9 @@ class Model:
         return self.queues[queue].settings[name] if queue in self.queues else DEFAULTS[name]
 
     def memory(self) -> int:
-        return sum(len(m.body) + len(m.progress) + OVERHEAD for m in self.messages.values())
+        return sum(
+            len(m.body) + len(m.progress) + len(m.result) + OVERHEAD for m in self.messages.values()
+        )
 
     def size(self, queue: str) -> int:
         return sum(len(m.body) for m in self.of(queue))
@@ -195,6 +211,7 @@ class Model:
         return min(
             [self.deadline(message) for message in self.messages.values()]
             + [session.ends for session in self.sessions.values()]
-            + [waiter.until for waiter in self.waiters],
+            + [waiter.until for waiter in self.waiters]
+            + [asker.until for asker in self.askers],
             default=inf,
         )

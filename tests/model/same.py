@@ -28,6 +28,9 @@ def check_same(broker: Broker, model: Model) -> None:
     }
     assert (broker.last_id, broker.last_lease) == (model.last_id, model.last_lease)
     _check_queues(broker, model)
+    assert {i: len(line) for i, line in broker.result_waiters.items()} == Counter(
+        asker.id for asker in model.askers
+    )
     assert {name: set(session.leases) for name, session in broker.sessions.items()} == {
         name: {m.id for m in model.messages.values() if m.session == name}
         for name in model.sessions
@@ -78,7 +81,7 @@ def shown(message: Message) -> dict[str, Any]:
         "expires": message.expires_at() or inf,
         "texts": {name: text for name in TEXTS if (text := getattr(message.details, name, None))},
         "session": message.session and message.session.name,
-        "progress": getattr(message.details, "progress", b""),
+        "kept": [getattr(message.details, name, b"") for name in ("progress", "result")],
     }
 
 
@@ -95,7 +98,7 @@ def expected(message: ModelMessage) -> dict[str, Any]:
         "expires": message.expires,
         "texts": {name: text for name in TEXTS if (text := message.texts.get(name))},
         "session": message.session,
-        "progress": message.progress,
+        "kept": [message.progress, message.result],
     }
 
 
@@ -114,9 +117,7 @@ def check_books(broker: Broker) -> None:
     """What is counted is what is there."""
     messages = list(broker.messages.values())
     live = Counter(message.segment for message in messages)
-    assert broker.memory == sum(
-        len(m.body) + len(getattr(m.details, "progress", b"")) + MESSAGE_OVERHEAD for m in messages
-    )
+    assert broker.memory == sum(len(m.body) + _kept(m) + MESSAGE_OVERHEAD for m in messages)
     assert broker.names == sorted(broker.queues)
     for queue in broker.queues.values():
         live.update(queue.dedup.segments() if queue.dedup else ())
@@ -124,6 +125,10 @@ def check_books(broker: Broker) -> None:
     assert {segment: count for segment, count in broker.live.items() if count} == dict(live)
     for session in broker.sessions.values():
         assert all(message.session is session for message in session.leases.values())
+
+
+def _kept(message: Message) -> int:
+    return sum(len(getattr(message.details, name, b"")) for name in ("progress", "result"))
 
 
 def _check_queue_books(queue: Queue, messages: list[Message]) -> None:

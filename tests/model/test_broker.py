@@ -105,6 +105,7 @@ class Life(RuleBasedStateMachine):
         ]
 
     def over(self, *, ends: bool) -> None:
+        self.world.check_told()
         if ends:
             self.world.end_turn()
         self.leased()
@@ -165,6 +166,16 @@ class Life(RuleBasedStateMachine):
     def progress(self, picks: list[int], value: bytes) -> None:
         for held in self.picked(picks):
             self.world.progress(held, value)
+        self.over(ends=True)
+
+    @rule(pick=st.integers(0, 30), value=VALUES, retain=st.one_of(st.none(), st.just(0.0), LONG))
+    def done(self, pick: int, value: bytes, retain: float | None) -> None:
+        self.world.done(self.picked([pick])[0], value, retain)
+        self.over(ends=True)
+
+    @rule(client=CLIENTS, back=st.integers(0, 6), wait=st.one_of(st.just(0.0), LONG))
+    def result(self, client: str, back: int, wait: float) -> None:
+        self.world.result(client, max(self.world.model.last_id - back, 1), wait)
         self.over(ends=True)
 
     # --- sessions -------------------------------------------------------------------------------

@@ -10,10 +10,12 @@ from tests.model.model import (
     OVERHEAD,
     Full,
     Model,
+    ModelAsker,
     ModelMessage,
     ModelSession,
     ModelWaiter,
     Receipt,
+    Told,
 )
 
 
@@ -164,6 +166,43 @@ class ModelBroker(Model):
         message.progress = value
         return True
 
+    def done(self, receipt: Receipt, value: bytes, retain: float | None) -> bool:
+        if (message := self.holder(receipt)) is None:
+            return False
+        seconds = self.setting(message.queue, "retain") if retain is None else retain
+        if seconds and self.memory() + len(value) > self.memory_max:
+            raise Full
+        self.counters["acks"] += 1
+        self.free(message)
+        if seconds:
+            message.result = value
+            self.hold(message, "done", seconds)
+        else:
+            del self.messages[message.id]
+        return True
+
+    def ask(self, client: str, message_id: int, wait: float) -> Told | None:
+        """What it is told at once; None when it waits."""
+        message = self.messages[message_id]
+        if message.state not in ("done", "dead") and wait:
+            self.askers.append(ModelAsker(client, message_id, self.now + wait))
+            return None
+        return self.outcome(client, message_id)
+
+    def outcome(self, client: str, message_id: int) -> Told:
+        message = self.messages.get(message_id)
+        if message is None:
+            return client, message_id, "gone", b""
+        return client, message_id, message.state, message.result
+
+    def tell(self, *, is_tick: bool = False) -> None:
+        """Those whose message has ended; and, as a tick does, those whose time is over."""
+        for asker in list(self.askers):
+            told = self.outcome(asker.client, asker.id)
+            if told[2] in ("done", "dead", "gone") or (is_tick and asker.until <= self.now):
+                self.askers.remove(asker)
+                self.told.append(told)
+
     def hello(self, client: str, name: str, grace: float) -> None:
         if self.session_of.get(client, name) != name:
             self.leave(client)
@@ -174,6 +213,7 @@ class ModelBroker(Model):
 
     def leave(self, client: str) -> None:
         self.waiters = [waiter for waiter in self.waiters if waiter.client != client]
+        self.askers = [asker for asker in self.askers if asker.client != client]
         name = self.session_of.pop(client, None)
         if name is None:
             return
@@ -235,6 +275,7 @@ class ModelBroker(Model):
             if waiter.until <= self.now:
                 self.waiters.remove(waiter)
                 self.delivered.append((waiter.client, []))
+        self.tell(is_tick=True)
         self.serve()
 
     def _message_due(self, message: ModelMessage) -> None:
@@ -274,6 +315,7 @@ class ModelBroker(Model):
         """Everything but waits and connections survives; times are those that were written."""
         self.counters.clear()
         self.waiters.clear()
+        self.askers.clear()
         self.session_of.clear()
         holding = {message.session for message in self.messages.values()}
         for name in list(self.sessions):

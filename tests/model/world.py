@@ -22,7 +22,8 @@ from qserver.storage.memory import MemoryJournal, MemoryStore
 from qserver.storage.record import replay
 from qserver.storage.recorder import JournalRecorder
 from tests.model.clients import FakeClient, receipts
-from tests.model.model import Delivered, Full, Receipt
+from tests.model.clients import outcome as shown
+from tests.model.model import Delivered, Full, Receipt, Told
 from tests.model.same import bases, check
 from tests.model.verbs import ModelBroker
 
@@ -53,6 +54,7 @@ class World:
 
     def _start(self) -> None:
         self.delivered: list[Delivered] = []
+        self.told: list[Told] = []
         self.clients: dict[str, FakeClient] = {}
         self.journal = MemoryJournal(self.store, segment_bytes_max=SEGMENT_BYTES_MAX)
         self.recorder = JournalRecorder(self.journal)
@@ -75,7 +77,7 @@ class World:
         return self.now + self.model.offset
 
     def client(self, name: str) -> FakeClient:
-        return self.clients.setdefault(name, FakeClient(name, self.delivered))
+        return self.clients.setdefault(name, FakeClient(name, self.delivered, self.told))
 
     # --- the turn -------------------------------------------------------------------------------
 
@@ -117,6 +119,13 @@ class World:
         self.delivered.clear()
         self.model.delivered.clear()
 
+    def check_told(self) -> None:
+        """To be called after each verb: what is told is how a message stands then."""
+        self.model.tell()
+        assert sorted(self.told) == sorted(self.model.told)
+        self.told.clear()
+        self.model.told.clear()
+
     def _check_fresh(self, handed_out: list[Receipt]) -> None:
         for _, lease in handed_out:
             assert lease > self.last_lease, "a lease number that was there before"
@@ -147,6 +156,7 @@ class World:
         assert not timers.tick(self.broker, self.now)
         self.model.tick()
         self._check_deliveries()
+        self.check_told()
 
     def set_clock(self, moved: float) -> None:
         wall = self._wall() + moved
@@ -213,6 +223,26 @@ class World:
         else:
             assert outcome.progress(self.broker, held, value) == expected
 
+    def done(self, held: Receipt, value: bytes, retain: float | None) -> None:
+        try:
+            expected = self.model.done(held, value, retain)
+        except Full:
+            with pytest.raises(RequestError, match="memory"):
+                outcome.done(self.broker, self.now, held, value, retain)
+        else:
+            assert outcome.done(self.broker, self.now, held, value, retain) == expected
+
+    def result(self, client: str, message_id: int, wait: float) -> None:
+        asking = self.client(client)
+        message = self.broker.messages.get(message_id)
+        if message is None or asking.waiter is not None:
+            return
+        expected = self.model.ask(client, message_id, wait)
+        if expected is None:
+            asking.waiter = outcome.wait(self.broker, self.now, asking, message, wait)
+        else:
+            assert shown(client, message) == expected
+
     # --- sessions -------------------------------------------------------------------------------
 
     def hello(self, client: str, name: str, grace: float) -> None:
@@ -224,7 +254,7 @@ class World:
         if leaving is None:
             return
         if leaving.waiter is not None:
-            get.stop_waiting(self.broker, leaving.waiter)
+            leaving.waiter.forget(self.broker)
         get.leave(self.broker, self.now, leaving)
         self.model.leave(client)
 
@@ -310,6 +340,7 @@ class World:
         assert not self.broker.messages
         assert not self.broker.sessions
         assert not self.broker.waiters
+        assert not self.broker.result_waiters
         assert self.broker.memory == 0
         assert not any(self.broker.live.values())
         assert timers.next_deadline(self.broker) is None

@@ -38,17 +38,20 @@ def test_an_export_gives_the_messages_as_they_stand() -> None:
         b'{"op":"progress","id":4,"progress":{"at": 1E0}}\n',
         b'{"op":"nack","id":4,"failures":1,"dead":true,"reason":"no"}\n',
     )
+    store(journal, put(5), b'{"op":"done","id":5,"keep_until_ms":99999999999999,"result":1E1}\n')
     journal.close()
     before = disk.files()
     exported = [line for _, line in offline.export(DIRECTORY, disk=disk)]
     assert disk.files() == before
-    assert [json.loads(line)["state"] for line in exported] == ["leased", "delayed", "dead"]
+    states = [json.loads(line)["state"] for line in exported]
+    assert states == ["leased", "delayed", "dead", "done"]
     assert b'"receipt":"2.8"' in exported[0]
     assert exported[1].endswith(b'"body":1.50}')
     assert b'"key":"k"' in exported[1]
     assert b'"due":"1970-01-01T00:00:09.000Z"' in exported[1]
     assert b'"expires":"1970-01-01T00:01:3' in exported[1]
     assert b'"reason":"no","progress":{"at": 1E0}' in exported[2]
+    assert b'"result":1E1' in exported[3]
     assert [message.id for message, _ in offline.export(DIRECTORY, "r", disk)] == [3]
 
 
@@ -60,7 +63,7 @@ def test_an_export_of_a_damaged_journal_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "op", ["due", "dead", "redrive", "came_back", "touch", "ack", "gone", "progress"]
+    "op", ["due", "dead", "redrive", "came_back", "touch", "ack", "gone", "progress", "done"]
 )
 def test_a_record_may_speak_of_a_message_whose_earlier_records_are_lost(op: str) -> None:
     """A server that starts on it works on the message as if nothing had been."""
@@ -72,6 +75,7 @@ def test_a_record_may_speak_of_a_message_whose_earlier_records_are_lost(op: str)
         "touch": b'{"op":"touch","ids":[1],"until_ms":99999999999999}\n',
         "ack": b'{"op":"ack","ids":[1],"keep_until_ms":99999999999999}\n',
         "progress": b'{"op":"progress","id":1,"progress":1}\n',
+        "done": b'{"op":"done","id":1,"keep_until_ms":99999999999999,"result":1}\n',
         "gone": b'{"op":"gone","ids":[1]}\n',
     }[op]
     for lost_before in (b"", b'{"op":"lease","ids":[1],"lease":1,"until_ms":1,"session":"s"}\n'):

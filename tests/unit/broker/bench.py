@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from qserver.broker import admin, get, put, settle, timers
+from qserver.broker import admin, get, outcome, put, settle, timers
 from qserver.broker.broker import Broker
-from qserver.broker.message import STATES, Message
+from qserver.broker.message import GONE, STATES, Message
 from qserver.broker.restore import Restorer
 from qserver.broker.session import Session
 from qserver.config import Limits
@@ -19,14 +19,25 @@ WALL = 1_700_000_000.0
 
 
 class BenchClient:
-    """A connection; `got` is what its GETs that waited were answered."""
+    """A connection.
+
+    Attributes:
+        got: what its GETs that waited were answered.
+        heard: what its RESULTs that waited were: id, state and result of a message.
+    """
 
     def __init__(self) -> None:
         self.session: Session | None = None
         self.got: list[list[Receipt]] = []
+        self.heard: list[tuple[int, str, bytes]] = []
 
     def delivered(self, messages: list[Message]) -> None:
         self.got.append(receipts(messages))
+
+    def told(self, message: Message) -> None:
+        state = "gone" if message.state == GONE else STATES[message.state]
+        details = message.details
+        self.heard.append((message.id, state, b"" if details is None else details.result))
 
 
 def receipts(messages: list[Message]) -> list[Receipt]:
@@ -118,6 +129,17 @@ class Bench:
 
     def ack(self, *held: Receipt) -> list[Receipt]:
         return settle.ack(self.broker, self.now, held)
+
+    def progress(self, held: Receipt, value: bytes) -> bool:
+        return outcome.progress(self.broker, held, value)
+
+    def done(self, held: Receipt, result: bytes, retain: float | None = None) -> bool:
+        return outcome.done(self.broker, self.now, held, result, retain)
+
+    def wait_result(self, message_id: int = 1, seconds: float = 60.0) -> BenchClient:
+        client = BenchClient()
+        outcome.wait(self.broker, self.now, client, self.message(message_id), seconds)
+        return client
 
     def nack(self, *held: Receipt, **options: Any) -> list[Receipt]:
         return settle.nack(self.broker, self.now, held, **options)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from qserver.broker import compaction, outcome
+from qserver.broker import compaction
 from qserver.broker.message import Message
 from tests.unit.broker.bench import Bench
 
@@ -34,17 +34,19 @@ def one_of_each(bench: Bench) -> None:
     bench.nack(held[2], dead=True)
     bench.ack(held[3])
     bench.touch(held[4], lease=500)
-    outcome.progress(bench.broker, held[5], b'{"at" :  1E0}')
+    bench.progress(held[5], b'{"at" :  1E0}')
     bench.nack(held[6], dead=True, reason="r")
     bench.nack(held[7], dead=True, reason="r")
     bench.redrive("work", reason="r", count=1)
     bench.put("keyed", dedup="outlives")
     bench.ack(*bench.get("keyed"))
+    bench.put("sums")
+    bench.done(bench.get("sums")[0], b'{"sum" :  3E0}', 500.0)
 
 
 def shown(message: Message) -> dict[str, Any]:
     fields = ("id", "body", "put_at", "priority", "state", "lease", "deliveries", "failures")
-    details = ("key", "trace", "dedup", "reason", "progress", "expires_at", "due_at")
+    details = ("key", "trace", "dedup", "reason", "progress", "result", "expires_at", "due_at")
     return {
         **{name: getattr(message, name) for name in fields},
         **{name: getattr(message.details, name, None) or None for name in details},

@@ -4,9 +4,8 @@ import pytest
 
 from qserver.broker import admin, get, timers
 from qserver.broker.message import Message
-from qserver.broker.session import Session
 from qserver.config import Limits
-from tests.unit.broker.bench import Bench
+from tests.unit.broker.bench import Bench, BenchClient
 
 
 @pytest.fixture
@@ -97,7 +96,7 @@ def test_a_waiter_that_stops_is_told_nothing_and_hinders_nobody(bench: Bench) ->
     bench.wait("a", "b")
     waiter = get.wait(bench.broker, bench.now, first := bench.join("s"), ["a", "b"], 1, None, 60)
     last = bench.wait("b")
-    get.stop_waiting(bench.broker, waiter)
+    waiter.forget(bench.broker)
     bench.put("a")
     bench.put("b")
     bench.serve()
@@ -199,11 +198,11 @@ def test_a_waiter_is_leased_to_for_its_session(bench: Bench) -> None:
     assert bench.message(1).deadline == bench.now + 5
 
 
-class _AsksAgain:
+class _AsksAgain(BenchClient):
     """A worker that asks for the next message as soon as it has one."""
 
     def __init__(self, bench: Bench) -> None:
-        self.session: Session | None = None
+        super().__init__()
         self.ids: list[int] = []
         self._bench = bench
         self.wait()

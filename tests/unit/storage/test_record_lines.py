@@ -39,6 +39,7 @@ SNAPSHOT = Snapshot(
     dedup="d",
     reason="r",
     progress=b"[0.5]",
+    result=b'"r"',
     due=5.0,
     expires=6.0,
     place=8,
@@ -124,6 +125,7 @@ FACTS: list[tuple[Tell, dict[str, Any], Told]] = [
             "dedup": "d",
             "reason": "r",
             "progress": [0.5],
+            "result": "r",
             "due_ms": 5000,
             "expires_ms": 6000,
             "place": 8,
@@ -184,6 +186,11 @@ FACTS: list[tuple[Tell, dict[str, Any], Told]] = [
         lambda r: r.release(7, 1 << 70),
         {"op": "release", "id": 7, "place": 1 << 70},
         ("came_back", [7], CAME_BACK | {"place": 1 << 70}),
+    ),
+    (
+        lambda r: r.done(7, 2.0, b'{"at":1}'),
+        {"op": "done", "id": 7, "keep_until_ms": 2000, "result": {"at": 1}},
+        ("done", [7, 2.0, b'{"at":1}'], {}),
     ),
     (
         lambda r: r.progress(7, b'{"at":1}'),
