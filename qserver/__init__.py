@@ -16,6 +16,7 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
 
     server/run.py               from a configuration to a process and its exit code
     server/server.py            one turn of the loop; start and stop
+    server/listener.py          where clients knock
     server/connection.py        one client's socket
     server/peak.py              memory goes back to the system after a peak
     server/clock.py             where time comes in

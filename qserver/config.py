@@ -30,16 +30,44 @@ PRIORITY_MAX: Final = 9
 
 
 LINES_PER_TURN: Final = 512
-"""How many requests of one client are answered before others have their turn: about 2 ms."""
+"""How many requests of one client are answered before others have their turn."""
+
+LINES_PER_LOOK: Final = 8
+"""After so many the clock is looked at."""
+
+TURN_S_MAX: Final = 0.003
+"""What the clients that have sent ahead may take of a turn, all of them together."""
+
+LONG_LINE_BYTES: Final = 1 << 10
+"""A request and its reply count once more for each so many bytes they have."""
 
 HELD_BYTES_MAX: Final = 1 << 20
 """A client whose unanswered requests or unread replies take more is not read from meanwhile."""
+
+ACCEPTS_PER_TURN: Final = 16
+"""How many new connections are taken before others have their turn."""
+
+REFUSED_MAX: Final = 16
+"""How many are refused in good manners at a time: past it they are told, and closed at once."""
+
+SILENCE_S_MAX: Final = 60.0
+"""After so long without a sign of life a client's machine is asked for one."""
+
+PROBES: Final = 3
+PROBE_S: Final = 10.0
+"""So often, and so long after each other, before the connection is given up."""
+
+SWITCH_S: Final = 0.0005
+"""How long the journal's thread waits for the interpreter: with Python's 5 ms a commit takes 20."""
 
 RESERVED_NUMBERS: Final = 1_000_000
 """Ids and lease numbers reserved ahead where an OK does not wait for the disk."""
 
 LINGER_S: Final = 1.0
 """How long a connection that the server closes is still read from, and thrown away."""
+
+LINGER_PAUSE_S: Final = 0.005
+"""The pause after each piece of that."""
 
 CLOCK_CHECK_S: Final = 1.0
 """How often the wall clock is compared with the monotonic one."""

@@ -11,6 +11,7 @@ from typing import Final
 
 from qserver.broker import get as getting
 from qserver.broker.broker import Broker
+from qserver.config import LONG_LINE_BYTES
 from qserver.dispatch import lines
 from qserver.dispatch.client import About, Client
 from qserver.dispatch.grammar import Grammar, split_word
@@ -22,6 +23,12 @@ from qserver.wire.words import shown
 _HANDLERS: Final = {name: verb.handler for name, verb in VERBS.items()} | {
     name.lower(): verb.handler for name, verb in VERBS.items()
 }
+_QUICK: Final = {
+    *(b"PUT", b"GET", b"ACK", b"DONE", b"NACK", b"RELEASE", b"PROGRESS", b"PEEK", b"RESULT"),
+    *(b"PING", b"", b"#"),
+}
+"""How lines begin that take a time in proportion to themselves and their reply."""
+
 _COMMENT: Final = ord("#")
 
 
@@ -73,7 +80,7 @@ class Conversation:
             self._backlog += heard
 
     def go_on(self, now: float, budget: int) -> bytes:
-        """Answer up to `budget` lines, as far as no GET waits."""
+        """Answer up to `budget` lines, as far as no GET waits; fewer if they take their time."""
         client = self.client
         backlog = self._backlog
         out: list[bytes] = []
@@ -81,10 +88,10 @@ class Conversation:
             out.append(client.late)
             client.late = b""
         handlers = _HANDLERS
-        while backlog and budget and client.waiter is None and not client.is_leaving:
-            budget -= 1
+        while backlog and budget > 0 and client.waiter is None and not client.is_leaving:
             line = backlog.popleft()
             verb, _, rest = line.partition(b" ")
+            budget = budget - 1 if verb in _QUICK else 0
             handler = handlers.get(verb)
             try:
                 reply = handler(client, rest, now) if handler else self._unusual(line, now)
@@ -92,6 +99,7 @@ class Conversation:
                 reply = self._refuse(line, failure)
             if reply is not None:
                 out.append(reply)
+                budget -= (len(line) + len(reply)) // LONG_LINE_BYTES
         if client.is_leaving:
             backlog.clear()
         if not backlog:

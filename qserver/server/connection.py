@@ -9,9 +9,19 @@ sent ahead, replies that are held for the journal, replies that it does not take
 """
 
 import asyncio
+import fcntl
+import struct
+import termios
+from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
-from qserver.config import HELD_BYTES_MAX, LINES_PER_TURN, LINGER_S
+from qserver.config import (
+    HELD_BYTES_MAX,
+    LINES_PER_LOOK,
+    LINES_PER_TURN,
+    LINGER_PAUSE_S,
+    LINGER_S,
+)
 from qserver.dispatch.conversation import Conversation
 
 if TYPE_CHECKING:
@@ -28,12 +38,15 @@ class Connection(asyncio.Protocol):
         self._server = server
         self._conversation = Conversation(server.broker, server.grammar, server, self._woken)
         self._transport: asyncio.Transport | None = None
-        self._held_replies = 0
+        self._held: deque[int] = deque()
         self._held_bytes = 0
+        self._heard_bytes = 0
         self._is_reading = True
         self._is_closing = False
         self._may_write = True
         self._stall_timer: asyncio.TimerHandle | None = None
+        self._sent_bytes = 0
+        self._taken_bytes = 0
 
     # --- what the loop tells ------------------------------------------------------------------
 
@@ -42,12 +55,15 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=HELD_BYTES_MAX)
         if not self._server.connected(self):
-            self._transport.write(BUSY_ERROR % self._server.connections_max)
+            self._send(BUSY_ERROR % self._server.connections_max)
             self._close()
 
     def data_received(self, data: bytes) -> None:
         """The client has sent something."""
-        if not self._is_closing:
+        if self._is_closing:
+            self._throw_away_slowly()
+        else:
+            self._heard_bytes += len(data)
             self._conversation.hear(data)
             self.go_on(self._server.now())
 
@@ -68,9 +84,7 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client does not take its replies: it is not listened to until it does."""
         self._may_write = False
-        self._stall_timer = asyncio.get_running_loop().call_later(
-            self._server.config.stall_s_max, self._stalled
-        )
+        self._watch_for_stall()
 
     def resume_writing(self) -> None:
         """The client has taken its replies."""
@@ -85,29 +99,62 @@ class Connection(asyncio.Protocol):
         if self._transport is None or self._is_closing:
             return
         if self._may_write and self._held_bytes < HELD_BYTES_MAX:
-            conversation = self._conversation
-            client = conversation.client
-            reply = conversation.go_on(now, LINES_PER_TURN)
+            reply = self._answers(now)
             if reply:
-                if client.wrote or self._held_replies:
-                    self._held_replies += 1
-                    self._held_bytes += len(reply)
-                    self._server.hold(self, reply)
-                else:
-                    self._transport.write(reply)
-            client.wrote = False
+                self._send_or_hold(reply)
+            conversation = self._conversation
+            conversation.client.wrote = False
             if conversation.backlog and not conversation.is_waiting:
                 self._server.go_on_soon(self)
         self._server.end_turn_soon()
         self._read_or_pause()
         self._close_if_over()
 
+    def _answers(self, now: float) -> bytes:
+        """The replies to what was heard, until the client's turn is over.
+
+        A request can take a thousand times as long as another, and its reply be a million times as
+        long: so a turn is measured in time and bytes.
+        """
+        conversation = self._conversation
+        out = conversation.go_on(now, LINES_PER_LOOK)
+        if not conversation.backlog:
+            return out
+        server = self._server
+        over_at = server.now() + server.turn_s
+        replies = [out]
+        size = len(out)
+        for _ in range(LINES_PER_LOOK, LINES_PER_TURN, LINES_PER_LOOK):
+            if size >= HELD_BYTES_MAX or conversation.is_waiting or server.now() >= over_at:
+                break
+            replies.append(conversation.go_on(now, LINES_PER_LOOK))
+            size += len(replies[-1])
+            if not conversation.backlog:
+                break
+        return b"".join(replies)
+
+    def _send_or_hold(self, reply: bytes) -> None:
+        """Send the reply, or let it wait for the journal.
+
+        While it waits it counts with the requests that it answers, since they wait for the disk
+        too: else one client with large bodies would make batches that everybody waits for.
+        """
+        size = len(reply)
+        if not self._conversation.backlog:
+            size += self._heard_bytes
+            self._heard_bytes = 0
+        if self._conversation.client.wrote or self._held:
+            self._held.append(size)
+            self._held_bytes += size
+            self._server.hold(self, reply)
+        else:
+            self._send(reply)
+
     def release(self, reply: bytes) -> None:
         """A held reply may be sent: what it tells of is stored."""
-        self._held_replies -= 1
-        self._held_bytes -= len(reply)
+        self._held_bytes -= self._held.popleft()
         if self._transport is not None and not self._is_closing:
-            self._transport.write(reply)
+            self._send(reply)
             if not self._is_reading or self._conversation.is_over:
                 self._server.go_on_soon(self)
 
@@ -120,7 +167,7 @@ class Connection(asyncio.Protocol):
     def abandon(self) -> None:
         """The journal has failed while a reply was held: whether that was done is unknown."""
         if self._transport is not None and not self._is_closing:
-            self._transport.write(STORAGE_ERROR)
+            self._send(STORAGE_ERROR)
             self._close()
 
     def abort(self) -> None:
@@ -129,6 +176,11 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     # --- flow control -----------------------------------------------------------------------------
+
+    def _send(self, data: bytes) -> None:
+        assert self._transport is not None
+        self._sent_bytes += len(data)
+        self._transport.write(data)
 
     def _woken(self) -> None:
         """The GET that waited is answered."""
@@ -151,7 +203,7 @@ class Connection(asyncio.Protocol):
                 self._transport.pause_reading()
 
     def _close_if_over(self) -> None:
-        if self._conversation.is_over and not self._held_replies:
+        if self._conversation.is_over and not self._held:
             self._close()
 
     def _close(self) -> None:
@@ -171,11 +223,58 @@ class Connection(asyncio.Protocol):
         if not self._is_reading:
             self._is_reading = True
             self._transport.resume_reading()
-        asyncio.get_running_loop().call_later(LINGER_S, self._transport.close)
+        asyncio.get_running_loop().call_later(LINGER_S, self._end_lingering)
 
-    def _stalled(self) -> None:
-        self._server.note_stalled()
-        self.abort()
+    def _throw_away_slowly(self) -> None:
+        """Read no more for a moment: else the loop would read whatever comes, and nothing else."""
+        assert self._transport is not None
+        if self._is_reading and not self._transport.is_closing():
+            self._is_reading = False
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_later(LINGER_PAUSE_S, self._throw_away_more)
+
+    def _throw_away_more(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._is_reading = True
+            self._transport.resume_reading()
+
+    def _end_lingering(self) -> None:
+        """The socket is closed, when the client has taken its last replies or takes no more."""
+        if self._transport is None:
+            return
+        self._transport.close()
+        if self._stall_timer is None and self._transport.get_write_buffer_size():
+            self._watch_for_stall()
+
+    def _watch_for_stall(self) -> None:
+        """Look again in a while: a client that takes something is slow, one that doesn't is cut."""
+        assert self._transport is not None
+        self._taken_bytes = self._count_taken(self._transport)
+        self._stall_timer = asyncio.get_running_loop().call_later(
+            self._server.config.stall_s_max, self._look_for_stall
+        )
+
+    def _count_taken(self, transport: asyncio.Transport) -> int:
+        """Bytes that the client's machine has confirmed.
+
+        The system's own buffer counts as not taken: it may hold megabytes, and makes room in large
+        steps only.
+        """
+        waiting = transport.get_write_buffer_size()
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            waiting += struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))[0]
+        return self._sent_bytes - waiting
+
+    def _look_for_stall(self) -> None:
+        self._stall_timer = None
+        if self._transport is None:
+            return
+        if self._count_taken(self._transport) > self._taken_bytes:
+            self._watch_for_stall()
+        else:
+            self._server.note_stalled()
+            self.abort()
 
     def _stop_stall_timer(self) -> None:
         if self._stall_timer is not None:

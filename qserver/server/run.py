@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 import resource
 import signal
@@ -16,9 +17,10 @@ import structlog
 import uvloop
 
 from qserver import __version__
-from qserver.config import Config
+from qserver.config import SWITCH_S, Config
 from qserver.errors import Damaged, StorageError
 from qserver.ports import Journal, Progress
+from qserver.server.listener import listen
 from qserver.server.server import Server
 from qserver.storage.file import open_directory
 from qserver.storage.memory import MemoryJournal
@@ -46,6 +48,7 @@ def run(config: Config) -> int:
         server = Server(config, journal, _cap_connections(config.connections_max))
         with _progress() as progress:
             server.recover(progress)
+        sys.setswitchinterval(SWITCH_S)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_serve(server))
     except Damaged as error:
@@ -93,7 +96,8 @@ async def _serve(server: Server) -> int:
     loop.set_exception_handler(_fault)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, _stop, server, number)
-    await server.start()
+    stall_s_max = server.config.stall_s_max
+    await server.start(functools.partial(listen, stall_s_max=stall_s_max))
     _greet(server)
     await server.serve_until_stopped()
     if server.failure is not None:

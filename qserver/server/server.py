@@ -10,6 +10,7 @@ So what many clients ask at the same time is stored by one write and one sync.
 
 import asyncio
 import gc
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -19,19 +20,28 @@ from qserver.broker.checkpoint import record_stop
 from qserver.broker.compaction import live_bytes
 from qserver.broker.get import serve
 from qserver.broker.restore import Restorer
-from qserver.config import CLOCK_CHECK_S, RESERVED_NUMBERS, STOP_S_MAX, Config
+from qserver.config import (
+    CLOCK_CHECK_S,
+    REFUSED_MAX,
+    RESERVED_NUMBERS,
+    STOP_S_MAX,
+    TURN_S_MAX,
+    Config,
+)
 from qserver.dispatch.grammar import Grammar
 from qserver.errors import StorageError, StorageFull
 from qserver.ports import Journal, Progress
 from qserver.server.clock import Clock
 from qserver.server.commit import Committer
 from qserver.server.compactor import Compactor
-from qserver.server.connection import Connection
-from qserver.server.peak import Peak
+from qserver.server.connection import BUSY_ERROR, Connection
+from qserver.server.listener import Expect, Listener
 from qserver.storage.record import replay
 from qserver.storage.recorder import JournalRecorder
 
 log = structlog.get_logger("qserver")
+
+Listen = Callable[[Expect, str, int], Awaitable[Listener]]
 
 TIMER_SLACK_S = 0.001
 """The loop's clock may be this much ahead of a timer that it calls."""
@@ -51,6 +61,7 @@ class Server:
     Attributes:
         failure: why the journal failed, if it did; the server stops then.
         now: the monotonic clock.
+        turn_s: what each client that has sent ahead may take of a turn.
     """
 
     def __init__(
@@ -61,6 +72,7 @@ class Server:
         self.config = config
         self.connections_max = connections_max
         self.failure: StorageError | None = None
+        self.turn_s = TURN_S_MAX
         self.recovered_records = 0
         self.recovery_s = 0.0
         self.address: tuple[str, int] = (config.host, config.port)
@@ -84,9 +96,9 @@ class Server:
             self._journal_failed,
         )
         self.hold = self._committer.hold
-        self._peak = Peak(self.broker)
-        self._listener: asyncio.Server | None = None
+        self._listener: asyncio.Server | Listener | None = None
         self._connections: dict[Connection, None] = {}
+        self._expected: set[Connection] = set()
         self._to_go_on: dict[Connection, None] = {}
         self._turn_is_set = False
         self._timer: asyncio.TimerHandle | None = None
@@ -122,18 +134,24 @@ class Server:
         gc.enable()
         self.recovery_s = self.now() - began
 
-    async def start(self) -> None:
+    async def start(self, listen: Listen | None = None) -> None:
         """Do what came due while the server was away, then listen.
+
+        Args:
+            listen: opens the door, at a host and a port, for those who are expected; without it
+                that is the loop's business.
 
         Raises:
             OSError: the address can't be used.
         """
         while timers.tick(self.broker, self.now()):
             pass
-        loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(
-            lambda: Connection(self), self.config.host, self.config.port, backlog=1024
-        )
+        host, port = self.config.host, self.config.port
+        if listen is None:
+            loop = asyncio.get_running_loop()
+            self._listener = await loop.create_server(lambda: Connection(self), host, port)
+        else:
+            self._listener = await listen(self._expect, host, port)
         self.address = self._listener.sockets[0].getsockname()[:2]
         self._check_clock()
         self.end_turn_soon()
@@ -199,8 +217,22 @@ class Server:
 
     # --- connections ----------------------------------------------------------------------------
 
+    def _expect(self) -> Connection | bytes:
+
+        Those that are refused with a moment's patience hold a descriptor as the others do.
+        """
+        held = len(self._connections) + len(self._expected)
+        if held >= self.connections_max + REFUSED_MAX:
+            self._accepted += 1
+            self._refused += 1
+            return BUSY_ERROR % self.connections_max
+        connection = Connection(self)
+        self._expected.add(connection)
+        return connection
+
     def connected(self, connection: Connection) -> bool:
         """Take a new connection; answers whether there is room for it."""
+        self._expected.discard(connection)
         self._connections[connection] = None
         self._accepted += 1
         if len(self._connections) > self.connections_max or self._is_ending:
@@ -210,6 +242,7 @@ class Server:
 
     def disconnected(self, connection: Connection) -> None:
         """A connection has ended."""
+        self._expected.discard(connection)
         self._connections.pop(connection, None)
         self._to_go_on.pop(connection, None)
         self.end_turn_soon()
@@ -241,6 +274,7 @@ class Server:
         self._turn_is_set = False
         now = self.now()
         to_go_on, self._to_go_on = self._to_go_on, {}
+        self.turn_s = TURN_S_MAX / max(len(to_go_on), 1)
         for connection in to_go_on:
             connection.go_on(now)
         serve(self.broker, now)
@@ -270,7 +304,6 @@ class Server:
 
     def _check_clock(self) -> None:
         self._check_room()
-        self._peak.look()
         now = self.now()
         moved = timers.clock_checked(self.broker, now, self._clock.wall())
         if moved:

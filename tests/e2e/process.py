@@ -23,16 +23,20 @@ class QServer:
         *flags: str,
         port: int = 0,
         file_bytes_max: int | None = None,
+        files_max: int | None = None,
         planted: str = "",
     ) -> None:
         """Start it and wait until it listens, or has ended.
 
         Args:
             file_bytes_max: the operating system lets no file grow past this.
+            files_max: it lets the process open no more files and sockets.
             planted: Python that is run first, to break something.
         """
         self.data = data
-        limit = [] if file_bytes_max is None else ["prlimit", f"--fsize={file_bytes_max}"]
+        limits = {"fsize": file_bytes_max, "nofile": files_max}
+        given = [f"--{name}={limit}" for name, limit in limits.items() if limit is not None]
+        limit = ["prlimit", *given] if given else []
         program = ["-c", f"{planted}\nimport qserver.__main__"] if planted else ["-m", "qserver"]
         words = ["--port", str(port), "--data", str(data), *flags]
         self.process = subprocess.Popen(
