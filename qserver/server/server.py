@@ -218,6 +218,7 @@ class Server:
     # --- connections ----------------------------------------------------------------------------
 
     def _expect(self) -> Connection | bytes:
+        """Who speaks with the client that knocks; or what it is told, without further ado.
 
         Those that are refused with a moment's patience hold a descriptor as the others do.
         """
