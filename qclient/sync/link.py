@@ -132,9 +132,7 @@ class Link:
                 try:
                     return asked.parse(self._ask(call))
                 except (ConnectionLost, StorageFailed):
-                    if self._pool.is_closed:
-                        raise Closed("the client was closed") from None
-                self.run(queues.ping())  # says when the server is back, or that it is not
+                    self.run(queues.ping())  # says when the server is back, or that it is not
                 self._pause(self.backoff.delay_s(attempt))
                 attempt += 1
                 if ends_at <= self._clock():

@@ -35,6 +35,15 @@ def test_bodies_come_back_as_the_type_that_was_asked_for() -> None:
         assert [each.body for each in client.get("q", type=dict, wait=1)] == [{"to": "bob"}]
 
 
+def test_a_get_says_how_many_for_how_long_and_from_where() -> None:
+    with connected() as (fake, client):
+        client.get("a", "b", count=2, lease=9)
+        client.get("a", wait=timedelta(milliseconds=1), count=2, lease=9)
+        assert fake.sent("GET")[0] == "GET a,b count=2 lease=9"
+        assert fake.sent("GET")[1].startswith("GET a count=2 wait=0.00")
+        assert fake.sent("GET")[1].endswith(" lease=9")
+
+
 def test_many_puts_go_as_few_requests_and_their_numbers_come_in_order() -> None:
     with connected() as (fake, client):
         count = LINES_MAX * 2 + 1

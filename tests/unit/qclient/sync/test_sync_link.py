@@ -7,6 +7,7 @@ import pytest
 
 import qclient
 from qclient.sync import Client
+from qclient.sync.connection import Connection
 from tests.unit.qclient.client_fakes import CLOSE, SILENCE
 from tests.unit.qclient.sync.sync_fakes import Fake, Time, connected, interrupt_next
 
@@ -87,6 +88,23 @@ def test_a_server_that_comes_back_is_found_with_growing_pauses() -> None:
         client._link._pause = pause
         assert client.put("q", 1).id == 1
         assert time.pauses == [0.025, 0.05, 0.1, 0.2, 0.4, 0.5, 0.5]
+
+
+def test_the_last_attempt_has_what_is_left_of_the_time() -> None:
+    with connected(retry_for=2) as (fake, client):
+        fake.drop_connections()
+        time = Time(client)
+        left: list[float] = []
+
+        def dial(within_s: float = 0) -> Connection:
+            left.append(within_s)
+            raise qclient.CannotConnect("no")
+
+        client._pool.dial = dial
+        with pytest.raises(qclient.ConnectionLost):
+            client.ping()
+        spent = [sum(time.pauses[:n]) for n in range(1, len(time.pauses) + 1)]
+        assert left == [float("inf"), *[pytest.approx(2 - each) for each in spent]]
 
 
 def test_a_request_that_takes_the_connection_down_each_time_ends_with_it() -> None:
@@ -183,6 +201,15 @@ def test_a_waiting_get_that_is_broken_off_says_goodbye() -> None:
         assert fake.sent("RELEASE") == []
 
 
+def test_only_what_was_leased_to_the_request_itself_is_released() -> None:
+    with connected(session="w") as (fake, client):
+        fake.say("LEASES", b"* 1.1 q expires_in=5\nOK 1\n")
+        interrupt_next(client)
+        with pytest.raises(KeyboardInterrupt):
+            list(client.leases())
+        assert fake.sent("RELEASE") == []
+
+
 def test_a_second_interrupt_ends_the_goodbye() -> None:
     with connected() as (fake, client):
         client.put("q", 1)
@@ -222,6 +249,13 @@ def test_a_lost_get_is_asked_again_for_what_is_left_of_its_time() -> None:
         assert first == "GET q count=5 wait=60 lease=9"
         left = float(again.split("wait=")[1].split()[0])
         assert 39 < left < 40
+        assert client.lost_gets == 1
+
+
+def test_nonsense_in_place_of_messages_counts_as_a_lost_connection_too() -> None:
+    with connected() as (fake, client):
+        fake.say("GET", b"nonsense\n", b"ERR storage gone\n", b"* 1.1 q 1\nOK 1\n")
+        assert [each.receipt for each in client.get("q", wait=60)] == ["1.1"]
         assert client.lost_gets == 1
 
 

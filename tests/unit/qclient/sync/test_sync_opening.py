@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 import qclient
+import qclient.sync.opening
 from qclient import Backoff
 from qclient.sync import connect
 from tests.unit.qclient.client_fakes import SILENCE, SOON
@@ -46,18 +47,49 @@ def test_where_nobody_listens_it_says_so_at_once(closed_port: int) -> None:
         connect(f"127.0.0.1:{closed_port}")
 
 
-def test_a_server_that_comes_late_is_waited_for_where_that_was_asked_for(closed_port: int) -> None:
-    delays = iter([0.0, 0.0, 0.0, 1e9])
-    backoff = Backoff(max_s=1.0, first_s=1.0, random=lambda: next(delays))
+class Time:
+    """Stands for the module."""
+
+    def __init__(self) -> None:
+        self.now = 50.0
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def test_a_server_that_comes_late_is_waited_for_where_that_was_asked_for(
+    closed_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time = Time()
+    monkeypatch.setattr(qclient.sync.opening, "time", time)
+    backoff = Backoff(first_s=1, max_s=8, random=lambda: 1)
     with pytest.raises(qclient.CannotConnect):
-        connect(f"127.0.0.1:{closed_port}", connect_for=60, backoff=backoff)
-    assert next(delays, None) is None
+        connect(f"127.0.0.1:{closed_port}", connect_for=20, backoff=backoff)
+    assert time.slept == [1, 2, 4, 8]
+
+
+def test_the_first_connection_is_tried_once_unless_more_is_asked_for(
+    closed_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(qclient.sync.opening, "time", time := Time())
+    with pytest.raises(qclient.CannotConnect):
+        connect(f"127.0.0.1:{closed_port}", backoff=Backoff(random=lambda: 0))
+    assert time.slept == []
 
 
 def test_a_greeting_that_is_not_answered_in_time_is_no_connection(fake: Fake) -> None:
     fake.say("HELLO", SILENCE)
     with pytest.raises(qclient.CannotConnect, match=r"did not answer within 0\.05 s"):
         connect(fake.url, connect_timeout=0.05)
+    with connect(fake.url) as client:
+        fake.say("HELLO", SILENCE)
+        with pytest.raises(qclient.CannotConnect, match=r"did not answer within 0\.05 s"):
+            client._pool.dial(0.05)
 
 
 def test_a_refused_greeting_is_raised(fake: Fake) -> None:

@@ -19,6 +19,15 @@ def test_requests_one_after_the_other_share_a_connection() -> None:
         assert len(fake.sent("HELLO")) == 1
 
 
+def test_the_connection_given_back_last_is_lent_first() -> None:
+    with connected() as (_, client):
+        one, two = client._pool.take(waits=False), client._pool.take(waits=True)
+        client._pool.give(two)
+        client._pool.give(one)
+        assert client._pool.take(waits=False) is one
+        client._pool.give(one)
+
+
 def test_requests_of_several_threads_are_under_way_at_once() -> None:
     with connected() as (fake, client):
         gets = []
@@ -81,12 +90,21 @@ def test_a_place_is_given_back_whatever_happens() -> None:
 
 
 def test_a_closed_client_refuses_everything() -> None:
-    with connected() as (_, client):
+    with connected() as (fake, client):
         client.close()
         client.close()
         for use in (client.ping, lambda: client.get("q", wait=1), lambda: client.put("q", 1)):
             with pytest.raises(qclient.Closed):
                 use()
+        assert len(fake.sent("HELLO")) == 1
+
+
+def test_a_connection_given_back_to_a_closed_client_is_closed() -> None:
+    with connected() as (_, client):
+        lent = client._pool.take(waits=False)
+        client.close()
+        client._pool.give(lent)
+        assert lent._socket.fileno() == -1
 
 
 def test_closing_ends_a_get_that_waits_in_another_thread() -> None:
