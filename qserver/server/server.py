@@ -36,6 +36,7 @@ from qserver.server.commit import Committer
 from qserver.server.compactor import Compactor
 from qserver.server.connection import BUSY_ERROR, Connection
 from qserver.server.listener import Expect, Listener
+from qserver.server.peak import Peak
 from qserver.storage.record import replay
 from qserver.storage.recorder import JournalRecorder
 
@@ -96,6 +97,7 @@ class Server:
             self._journal_failed,
         )
         self.hold = self._committer.hold
+        self._peak = Peak(self.broker)
         self._listener: asyncio.Server | Listener | None = None
         self._connections: dict[Connection, None] = {}
         self._expected: set[Connection] = set()
@@ -305,6 +307,7 @@ class Server:
 
     def _check_clock(self) -> None:
         self._check_room()
+        self._peak.look()
         now = self.now()
         moved = timers.clock_checked(self.broker, now, self._clock.wall())
         if moved:
