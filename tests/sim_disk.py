@@ -239,6 +239,9 @@ class SimDisk:
         self._fault("space")
         return self.disk_bytes if self.room is None else self.room, self.disk_bytes
 
+    def is_linked(self, file: int) -> bool:
+        return any(self._open[file] in names.values() for names in self._directories.values())
+
     def sync(self, file: int, /) -> None:
         self.before_sync()
         self.clock_s += self.sync_s

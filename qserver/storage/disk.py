@@ -73,6 +73,10 @@ class Disk(Protocol):
         """Bytes that can still be written where the path is, and the size of that disk."""
         ...
 
+    def is_linked(self, file: int) -> bool:
+        """Whether an open file still has a name in any directory."""
+        ...
+
     def sync(self, file: int, /) -> None:
         """Make the content and the length of a file survive a power cut."""
         ...
@@ -167,6 +171,10 @@ class RealDisk:
     def read(self, path: Path) -> bytes:
         """In one piece: a segment is bounded."""
         return path.read_bytes()
+
+    def is_linked(self, file: int) -> bool:
+        """From its inode: about a microsecond."""
+        return os.fstat(file).st_nlink > 0
 
     def sync_directory(self, path: Path) -> None:
         """A directory is synced through a descriptor of its own."""

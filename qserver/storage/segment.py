@@ -6,12 +6,15 @@ Failures, each decided on purpose:
                              given up, and the batch is written again; when nothing of the reserve
                              is left, it can be stored later, before any other.
     a write fails otherwise  the same cut, so that nothing half-written is left, but no more writes.
+    the file has no name     no more writes: somebody removed it, or the whole directory, and what
+                             the system still takes for it nobody will ever read.
     a sync fails             no more writes, ever: the system may have thrown the data away and
                              called it clean, and a second sync would answer "done".
 
-After the last two only a new start helps, which reads back what the device really holds.
+After the last three only a new start helps, which reads back what the device really holds.
 """
 
+import errno
 from pathlib import Path
 
 import msgspec
@@ -189,6 +192,9 @@ class End:
             self._disk.truncate(self._file, size)
             _raise_if_no_room(error)
             raise
+        if not self._disk.is_linked(self._file):
+            gone = segment_path(self._directory, self.segment)
+            raise FileNotFoundError(errno.ENOENT, "the file was removed", str(gone))
         chain.position, chain.crc = batch.position, crc
         self.size = size + len(content)
         if self.unsynced_since is None:

@@ -50,6 +50,32 @@ def test_after_a_failed_write_nothing_more_is_written(call: str, error: int) -> 
     assert stored(disk) == [record(0)]
 
 
+@pytest.mark.parametrize("sync", [True, False])
+def test_a_file_that_was_removed_is_written_on_no_more(sync: bool) -> None:  # noqa: FBT001
+    disk = SimDisk()
+    journal, _ = started(disk)
+    store(journal, record(0))
+    disk.unlink(FIRST)
+    journal.append(record(1))
+    with pytest.raises(StorageFailed, match=f"{FIRST.name}.*removed|removed.*{FIRST.name}"):
+        journal.commit(sync=sync)
+    assert_refuses(journal, disk)
+
+
+@pytest.mark.parametrize("call", ["write", "sync", "create", "sync_directory"])
+def test_a_file_system_that_turns_read_only_stops_the_journal_and_keeps_what_is_there(
+    call: str,
+) -> None:
+    disk, records = journal_of(1, 1)
+    journal, _ = started(disk, len(disk.files()[str(FIRST)]))
+    disk.fail(call, errno.EROFS, times=99)
+    with pytest.raises(StorageFailed, match="Read-only"):
+        store(journal, record(9))
+    journal.close()
+    disk.crash()
+    assert stored(disk) == records
+
+
 def test_a_failed_write_that_cannot_be_cut_back_is_cut_by_the_next_start() -> None:
     for error in (errno.EIO, errno.ENOSPC):
         disk = SimDisk()
