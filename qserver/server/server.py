@@ -350,6 +350,7 @@ class Server:
             "connections_refused_total": self._refused,
             "connections_stalled_total": self._stalled,
             **self._journal.stats(),
-            "live_bytes": live_bytes(self.broker),
+            "live_bytes": (live := live_bytes(self.broker)),
+            "dead_bytes": max(self._journal.size - live, 0),
             "moved_bytes_total": self._compactor.moved_bytes,
         }

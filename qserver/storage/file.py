@@ -37,6 +37,7 @@ from qserver.errors import Locked, StorageFailed, StorageFull
 from qserver.ports import Progress
 from qserver.storage import recovery
 from qserver.storage.disk import Disk, RealDisk
+from qserver.storage.loss import kept_of_damage
 from qserver.storage.room import Room
 from qserver.storage.seal import SEAL_BYTES_MAX
 from qserver.storage.segment import Batch, End
@@ -105,10 +106,12 @@ class FileJournal:
 
     Attributes:
         torn: what the replay cut from the journal's end, if anything.
+        damaged: what repairs have given up so far: records and bytes.
     """
 
     def __init__(self, disk: Disk, directory: Path, lock: int, segment_bytes_max: int) -> None:
         self.torn: recovery.Torn | None = None
+        self.damaged = 0, 0
         self._disk = disk
         self._directory = directory
         self._lock = lock
@@ -182,6 +185,8 @@ class FileJournal:
         except OSError as error:
             raise StorageFailed(f"{self._directory}: can't write: {error}") from error
         self.torn = found.torn
+        with contextlib.suppress(OSError):  # nothing depends on it
+            self.damaged = kept_of_damage(self._disk, self._directory)
         self._oldest_needed = found.chain.oldest
         self._room.open()
         self._segment_bytes_max = min(
@@ -263,6 +268,8 @@ class FileJournal:
             "torn_bytes": torn.bytes if torn else 0,
             "torn_file": torn.file if torn else "",
             "torn_offset": torn.offset if torn else 0,
+            "damaged_records": self.damaged[0],
+            "damaged_bytes": self.damaged[1],
             "disk_room": "yes" if room.left else "no",
             "reserve_bytes": room.reserve_bytes,
             "storage_error": end.refusal or room.trouble,

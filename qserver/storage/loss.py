@@ -7,10 +7,14 @@ record whose line can't be read is searched for ids.
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from qserver.storage.disk import Disk
+
+_DAMAGED: Final = re.compile(r"damaged-.*\.bin")
 _IDS: Final = re.compile(rb'"ids?":\[?([0-9]{1,18}(?:,[0-9]{1,18})*)')
 
 
@@ -59,3 +63,13 @@ class Loss:
 def _ids_of(record: dict[str, Any]) -> list[int]:
     ids = record.get("ids", [record["id"]] if "id" in record else [])
     return [number for number in ids if isinstance(number, int)]
+
+
+def kept_of_damage(disk: Disk, directory: Path) -> tuple[int, int]:
+    """How many records, as far as can be told, and bytes the repairs of a journal have given up."""
+    loss, size = Loss(), 0
+    for name in filter(_DAMAGED.fullmatch, disk.names(directory)):
+        part = disk.read(directory / name)
+        loss.read(part)
+        size += len(part)
+    return loss.records.total() + loss.unreadable, size

@@ -75,6 +75,10 @@ def test_the_damaged_bytes_are_kept_and_what_they_say_is_told() -> None:
     assert report.kept_as == [DIRECTORY / f"damaged-000000000001-{start}.bin"]
     kept = disk.files()[str(report.kept_as[0])]
     assert kept == flipped(content, at + 7, 0)[start:end]
+    journal, _ = started(disk)
+    shown = journal.stats()
+    assert (shown["damaged_records"], shown["damaged_bytes"]) == (3, end - start)
+    journal.close()
 
 
 def test_facts_of_messages_are_told_apart_from_lost_messages() -> None:
