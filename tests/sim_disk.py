@@ -129,6 +129,13 @@ class SimDisk:
         """Make calls of that name fail, once `after` of them have gone well."""
         self._faults.append(_Fault(call, error, after, times))
 
+    def heal(self) -> None:
+        """Nothing that was planned goes wrong any more."""
+        self._power_cut_at = None
+        self._faults.clear()
+        self.write_bytes_max = None
+        self.room = None
+
     def files(self) -> dict[str, bytes]:
         """Every file by path, as a running process sees it."""
         return {
