@@ -26,9 +26,14 @@ class ChildDied(Exception):
 
 
 class Child:
-    """A process that runs calls."""
+    """A process that runs calls.
+
+    Attributes:
+        is_free: it answered its last call, and can have another.
+    """
 
     def __init__(self) -> None:
+        self.is_free = True
         self._pipe, theirs = _spawn.Pipe()
         self.process: SpawnProcess = _spawn.Process(target=_serve, args=(theirs,), daemon=True)
         self.process.start()
@@ -36,18 +41,21 @@ class Child:
 
     def call(self, module: str, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """The function's result; blocks. Raises what the function raised, or ChildDied."""
+        self.is_free = False
         try:
             self._pipe.send((module, name, args, kwargs))
             is_error, value = self._pipe.recv()
         except (EOFError, OSError) as error:
             self.process.join()
             raise ChildDied(f"its process ended with exit code {self.process.exitcode}") from error
+        self.is_free = True
         if is_error:
             raise value
         return value
 
     def kill(self) -> None:
         """End it at once."""
+        self.is_free = False
         self.process.kill()
 
 
@@ -73,8 +81,10 @@ class Processes:
                 return child.call(module, name, args, kwargs)
             finally:
                 self._busy.discard(child)
-                if child.process.is_alive():
+                if child.is_free:
                     self._idle.append(child)
+                else:
+                    child.kill()
 
         def kill() -> None:
             for child in taken:
@@ -85,7 +95,7 @@ class Processes:
     def _child(self) -> Child:
         while self._idle:
             child = self._idle.pop()
-            if child.process.is_alive():  # it may have been killed when it had just ended
+            if child.is_free:  # it may have been killed when it had just ended
                 return child
         return Child()
 

@@ -101,11 +101,13 @@ class Threads:
         self._works.put(work)
         try:
             await asyncio.shield(work.ended)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as cancelled:
             work.cancel()
             if on_cancel is not None:
                 on_cancel()
             await asyncio.shield(work.ended)
+            if work.error is not None:  # whatever became of the interruption inside
+                raise cancelled from work.error
         if work.error is not None:
             raise work.error
         return work.result
