@@ -115,7 +115,7 @@ from qclient.errors import (
 from qclient.message import Delivery, Message, Stored
 from qclient.opening import connect
 from qclient.producer import Producer
-from qclient.reports import Lease, Put, Queue, Server, Settings, Settled
+from qclient.reports import Lease, Outcome, Peer, Put, Queue, Server, Settings, Settled
 
 __all__ = [
     "Backoff",
@@ -139,7 +139,9 @@ __all__ = [
     "NoSession",
     "NotFound",
     "NotSpoken",
+    "Outcome",
     "OverLimit",
+    "Peer",
     "Producer",
     "ProtocolError",
     "Put",

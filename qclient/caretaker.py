@@ -7,7 +7,7 @@ from typing import Any, TypeVar, overload
 from qclient import queues, verbs
 from qclient.link import Link
 from qclient.message import Stored
-from qclient.reports import Lease, Queue, Settings
+from qclient.reports import Lease, Peer, Queue, Settings
 from qclient.words import Duration
 
 T = TypeVar("T")
@@ -104,6 +104,17 @@ class Caretaker:
         cursor: str | None = None
         while True:
             answer = await self._link.run(queues.leases(count=page, after=cursor))
+            for row in answer.rows:
+                yield row
+            cursor = answer.next
+            if cursor is None:
+                return
+
+    async def clients(self, *, page: int = 100) -> AsyncIterator[Peer]:
+        """Every connection of the server in order of number, page by page as they are asked for."""
+        cursor: str | None = None
+        while True:
+            answer = await self._link.run(queues.clients(count=page, after=cursor))
             for row in answer.rows:
                 yield row
             cursor = answer.next

@@ -10,7 +10,8 @@ import msgspec
 from qclient.errors import BadRequest, ProtocolError
 from qclient.message import Stored
 from qclient.replies import Reply, Request, first, nothing, number
-from qclient.reports import Lease, Queue, Server, Settings
+from qclient.reports import Lease, Peer, Queue, Server, Settings
+from qclient.reports import peer as peer_report
 from qclient.reports import queue as queue_report
 from qclient.reports import server as server_report
 from qclient.reports import settings as settings_report
@@ -77,6 +78,16 @@ def leases(*, count: int | None = None, after: str | None = None) -> Request[Pag
     return Request(line + b"\n", _leases)
 
 
+def clients(*, count: int | None = None, after: str | None = None) -> Request[Page[Peer]]:
+    """CLIENTS: the server's connections."""
+    line = b"CLIENTS"
+    if count is not None:
+        line += b" count=%b" % whole(count, "count")
+    if after is not None:
+        line += b" after=%b" % text(after)
+    return Request(line + b"\n", _clients)
+
+
 def states(value: str | Iterable[str]) -> bytes:
     """One state or several."""
     chosen = value.split(",") if isinstance(value, str) else list(value)
@@ -94,6 +105,18 @@ def _messages(queue: str, wanted: object, replies: Sequence[Reply]) -> Page[Stor
 def _queues(replies: Sequence[Reply]) -> Page[Queue]:
     data, words = first(replies)
     return Page([queue_report(*_named(line)) for line in data], _next(words))
+
+
+def _clients(replies: Sequence[Reply]) -> Page[Peer]:
+    data, words = first(replies)
+    return Page([_client(line) for line in data], _next(words))
+
+
+def _client(line: bytes) -> Peer:
+    number, info = _named(line)
+    if not number.isdecimal():
+        raise ProtocolError(f"not a connection: {shorten(line)}")
+    return peer_report(int(number), info)
 
 
 def _leases(replies: Sequence[Reply]) -> Page[Lease]:

@@ -3,6 +3,7 @@
     Settled     ACK, NACK, RELEASE, TOUCH
     Outcome     RESULT: what came of a message
     Lease       a line of LEASES: what the session holds
+    Peer        a line of CLIENTS: a connection of the server
     Queue       a line of LIST: how many messages of each state
     Settings    QUEUE
     Server      HELLO: who answers, and its limits
@@ -122,6 +123,56 @@ class Lease(msgspec.Struct, frozen=True):
     def id(self) -> int:
         """The message's number."""
         return int(self.receipt.partition(".")[0])
+
+
+class Peer(msgspec.Struct, frozen=True):
+    """A connection of the server.
+
+    Attributes:
+        number: who connected later has the higher one.
+        connected_s: for how long.
+        idle_s: since it was last heard.
+        requests: how many it sent.
+        client: what it calls itself, or None.
+        session: whose leases it takes, or None.
+        leases: how many its session holds.
+        waiting: the queues that a GET of it waits for.
+        result: the message that a RESULT of it waits for, or None.
+        info: every word of the line by name, newer ones included.
+    """
+
+    number: int
+    connected_s: float
+    idle_s: float
+    requests: int
+    client: str | None
+    session: str | None
+    leases: int
+    waiting: tuple[str, ...]
+    result: int | None
+    info: dict[str, str]
+
+
+def peer(which: int, info: dict[str, str]) -> Peer:
+    """A Peer from its line's words."""
+
+    def said(word: str) -> float:
+        found = number(info.get(word, "0"))
+        return 0 if isinstance(found, str) else found
+
+    waiting = info.get("waiting", "")
+    return Peer(
+        number=which,
+        connected_s=said("connected"),
+        idle_s=said("idle"),
+        requests=int(said("requests")),
+        client=info.get("client"),
+        session=info.get("session"),
+        leases=int(said("leases")),
+        waiting=tuple(waiting.split(",")) if waiting else (),
+        result=int(said("result")) or None,
+        info=info,
+    )
 
 
 class Queue(msgspec.Struct, frozen=True):

@@ -29,9 +29,9 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
     dispatch/grammar.py         what may stand in a request
     dispatch/verbs.py           the table of verbs
     dispatch/message_verbs.py   PUT GET ACK NACK RELEASE TOUCH LEASES PEEK
-    dispatch/queue_verbs.py     LIST QUEUE PAUSE RESUME PURGE DROP REDRIVE
     dispatch/outcome_verbs.py   PROGRESS DONE RESULT
-    dispatch/server_verbs.py    HELLO STATS PING QUIT
+    dispatch/queue_verbs.py     LIST QUEUE PAUSE RESUME PURGE DROP REDRIVE
+    dispatch/server_verbs.py    HELLO CLIENTS STATS PING QUIT
     dispatch/lines.py           messages and queues as lines of a reply
 
     wire/framing.py             bytes to lines
@@ -49,8 +49,8 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
     broker/put.py               PUT
     broker/get.py               GET, waiting, sessions
     broker/settle.py            ACK NACK RELEASE TOUCH, and leases that end
-    broker/expire.py            the end of a ttl
     broker/outcome.py           PROGRESS DONE RESULT
+    broker/expire.py            the end of a ttl
     broker/timers.py            what time alone brings about
     broker/admin.py             QUEUE PAUSE PURGE DROP REDRIVE
     broker/view.py              PEEK LIST LEASES STATS

@@ -14,12 +14,15 @@ recorded is committed, and then the replies that were held for it are given out.
 `sim.restart()` ends the server as `kill -9` would, and starts another on the same journal.
 """
 
+from collections.abc import Iterator
+
 from qserver.broker import timers
 from qserver.broker.broker import Broker
 from qserver.broker.checkpoint import checkpoint
 from qserver.broker.get import serve
 from qserver.broker.restore import Restorer
 from qserver.config import LINES_PER_TURN, Limits
+from qserver.dispatch.client import Seen
 from qserver.dispatch.conversation import Conversation
 from qserver.dispatch.grammar import Grammar
 from qserver.storage.memory import MemoryJournal, MemoryStore
@@ -44,6 +47,7 @@ class Peer:
         self.sim = sim
         self.conversation = Conversation(sim.broker, sim.grammar, sim, self.wake)
         self.is_closed = False
+        self.connected_at = self.heard_at = sim.now
         self._out: list[bytes] = []
         self._held = 0
 
@@ -54,6 +58,7 @@ class Peer:
     def hear(self, data: bytes) -> None:
         """Give the server bytes, and leave it to `sim.turn` to answer them."""
         if not self.is_closed:
+            self.heard_at = self.sim.now
             self.conversation.hear(data)
             self.wake()
 
@@ -135,6 +140,7 @@ class Sim:
         self.now = now
         self.stores = True
         self.lines_per_turn = LINES_PER_TURN
+        self.peers: list[Peer] = []
         self.awake: dict[Peer, None] = {}
         self.held: list[tuple[Peer, bytes]] = []
         self.grammar = Grammar(self.limits)
@@ -155,7 +161,22 @@ class Sim:
 
     def connect(self) -> Peer:
         """A new client."""
-        return Peer(self)
+        self.peers.append(Peer(self))
+        return self.peers[-1]
+
+    def connections(self, after: int) -> Iterator[Seen]:
+        """What CLIENTS tells of."""
+        return (
+            Seen(
+                number,
+                peer.conversation.client,
+                peer.connected_at,
+                peer.heard_at,
+                peer.conversation.requests,
+            )
+            for number, peer in enumerate(self.peers, 1)
+            if number > after and not peer.is_closed
+        )
 
     def turn(self) -> None:
         """Let everyone who has something to say or to hear have it."""
@@ -192,6 +213,7 @@ class Sim:
     def restart(self) -> None:
         """Forget everything that was not committed, and the clients, and start again."""
         self.journal.close()
+        self.peers.clear()
         self.awake.clear()
         self.held.clear()
         self._start(self.broker.wall(self.now))

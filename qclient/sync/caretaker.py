@@ -6,7 +6,7 @@ from typing import Any, TypeVar, overload
 
 from qclient import queues, verbs
 from qclient.message import Stored
-from qclient.reports import Lease, Queue, Settings
+from qclient.reports import Lease, Peer, Queue, Settings
 from qclient.sync.link import Link
 from qclient.words import Duration
 
@@ -87,6 +87,16 @@ class Caretaker:
             answer = self._link.run(request)
             yield from answer.rows
             left = None if left is None else left - len(answer.rows)
+            cursor = answer.next
+            if cursor is None:
+                return
+
+    def clients(self, *, page: int = 100) -> Iterator[Peer]:
+        """Every connection of the server in order of number, page by page as they are asked for."""
+        cursor: str | None = None
+        while True:
+            answer = self._link.run(queues.clients(count=page, after=cursor))
+            yield from answer.rows
             cursor = answer.next
             if cursor is None:
                 return

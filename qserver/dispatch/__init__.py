@@ -6,6 +6,6 @@ verbs.py          the table: verb → form, handler
 message_verbs.py  PUT GET ACK NACK RELEASE TOUCH LEASES PEEK
 outcome_verbs.py  PROGRESS DONE RESULT
 queue_verbs.py    LIST QUEUE PAUSE RESUME PURGE DROP REDRIVE
-server_verbs.py   HELLO STATS PING HELP QUIT
+server_verbs.py   HELLO CLIENTS STATS PING HELP QUIT
 lines.py          messages and queues as lines of a reply
 """

@@ -1,7 +1,7 @@
 """What the server knows of one client, and what the client's verbs may change of it."""
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol
 
 from qserver.broker import outcome
 from qserver.broker.broker import Broker
@@ -12,8 +12,25 @@ from qserver.dispatch import lines
 from qserver.dispatch.grammar import Grammar
 
 
+class Seen(NamedTuple):
+    """A connection, as the server sees it.
+
+    Attributes:
+        number: who connected later has the higher one.
+        connected_at: monotonic second.
+        heard_at: monotonic second of its last bytes.
+        requests: lines that it sent.
+    """
+
+    number: int
+    client: "Client"
+    connected_at: float
+    heard_at: float
+    requests: int
+
+
 class About(Protocol):
-    """The server, as HELLO and STATS tell of it."""
+    """The server, as HELLO, STATS and CLIENTS tell of it."""
 
     @property
     def sync(self) -> str:
@@ -22,6 +39,10 @@ class About(Protocol):
 
     def figures(self) -> dict[str, int | float | str]:
         """What STATS says besides the broker's own figures."""
+        ...
+
+    def connections(self, after: int) -> Iterator[Seen]:
+        """All connections with a higher number than that, in order."""
         ...
 
 

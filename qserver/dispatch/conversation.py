@@ -37,13 +37,14 @@ class Conversation:
 
     Attributes:
         backlog_bytes: bytes heard since everything was last answered.
+        requests: how many were heard.
 
     Args:
         woken: called when a request that waited is answered, from within a broker call: `go_on` is
             then to be called, but not from there.
     """
 
-    __slots__ = ("_backlog", "_lost_framing", "_reader", "backlog_bytes", "client")
+    __slots__ = ("_backlog", "_lost_framing", "_reader", "backlog_bytes", "client", "requests")
 
     def __init__(
         self, broker: Broker, grammar: Grammar, about: About, woken: Callable[[], None]
@@ -53,6 +54,7 @@ class Conversation:
         self._backlog: deque[bytes] = deque()
         self._lost_framing: FramingError | None = None
         self.backlog_bytes = 0
+        self.requests = 0
 
     @property
     def backlog(self) -> int:
@@ -61,7 +63,7 @@ class Conversation:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether a GET waits."""
+        """Whether a request waits."""
         return self.client.waiter is not None
 
     @property
@@ -78,9 +80,10 @@ class Conversation:
             self.backlog_bytes += len(data)
             heard, self._lost_framing = self._reader.feed(data)
             self._backlog += heard
+            self.requests += len(heard)
 
     def go_on(self, now: float, budget: int) -> bytes:
-        """Answer up to `budget` lines, as far as no GET waits; fewer if they take their time."""
+        """Answer up to `budget` lines, as far as none waits; fewer if they may take their time."""
         client = self.client
         backlog = self._backlog
         out: list[bytes] = []
@@ -114,6 +117,7 @@ class Conversation:
         """A line that does not begin with a verb and a space."""
         verb, rest = split_word(line)
         if not verb or line[0] == _COMMENT:
+            self.requests -= 1
             return None
         handler = _HANDLERS.get(verb.upper())
         if handler is None:

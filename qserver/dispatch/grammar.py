@@ -67,6 +67,7 @@ class Grammar:
         }
         self.touch: Readers = lease
         self.leases: Readers = {**count, b"after": read_id}
+        self.clients: Readers = {**count, b"after": count_reader("after", _COUNT_MAX, 0)}
         self.list_queues: Readers = {**count, b"after": read_name}
         self.list_messages: Readers = {**count, b"after": read_id, b"state": bytes, **key}
         self.purge: Readers = {b"state": bytes}

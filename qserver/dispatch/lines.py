@@ -2,13 +2,17 @@
 
 from collections.abc import Iterable
 from dataclasses import fields
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from qserver.broker.message import DELAYED, DONE, GONE, LEASED, READY, STATES, Message
 from qserver.broker.queue import Queue, Settings
+from qserver.broker.waiter import GetWaiter, ResultWaiter
 from qserver.config import PRIORITY_DEFAULT
 from qserver.errors import RequestError
 from qserver.wire.words import number, text, timestamp
+
+if TYPE_CHECKING:
+    from qserver.dispatch.client import Seen
 
 OK: Final = b"OK\n"
 NOTHING: Final = b"OK 0\n"
@@ -174,6 +178,24 @@ def queue_listed(queue: Queue, wall: float, waiting: int) -> bytes:
     if waiting:
         words += f" waiting={waiting}"
     return b"* %b%b\n" % (queue.encoded, words.encode())
+
+
+def connection_listed(seen: "Seen", now: float) -> bytes:
+    """A connection's line in a CLIENTS."""
+    client = seen.client
+    words = _seconds("connected", now - seen.connected_at)
+    words += _seconds("idle", now - seen.heard_at)
+    words += b" requests=%d" % seen.requests + _text_words(client=client.name)
+    if client.session is not None:
+        words += b" session=%b leases=%d" % (
+            client.session.name.encode(),
+            len(client.session.leases),
+        )
+    if isinstance(client.waiter, GetWaiter):
+        words += b" waiting=" + ",".join(client.waiter.queues).encode()
+    elif isinstance(client.waiter, ResultWaiter):
+        words += b" result=%d" % client.waiter.message_id
+    return b"* %d%b\n" % (seen.number, words)
 
 
 def settings_listed(name: str, settings: Settings) -> bytes:

@@ -1,9 +1,9 @@
-"""HELLO, STATS, PING, QUIT: the verbs between a client and the server itself."""
+"""HELLO, CLIENTS, STATS, PING, QUIT: the verbs between a client and the server itself."""
 
 from qserver import __version__
 from qserver.broker import get as getting
 from qserver.broker import view
-from qserver.config import GRACE_S_DEFAULT
+from qserver.config import GRACE_S_DEFAULT, LIST_COUNT_DEFAULT
 from qserver.dispatch import lines
 from qserver.dispatch.client import Client
 from qserver.dispatch.grammar import BLANKS, refuse_rest
@@ -37,6 +37,23 @@ def _greeting(client: Client) -> bytes:
     words += f" line_bytes_max={limits.line_bytes_max} count_max={limits.count_max}"
     words += f" wait_max={number(limits.wait_s_max)} lease_max={number(limits.lease_s_max)}\n"
     return words.encode()
+
+
+def clients(client: Client, rest: bytes, now: float) -> bytes:
+    """CLIENTS [count=] [after=]."""
+    values, left = read_options(rest.lstrip(BLANKS), client.grammar.clients)
+    refuse_rest(left)
+    count = values.get(b"count", min(LIST_COUNT_DEFAULT, client.grammar.count_max))
+    last = values.get(b"after", 0)
+    size = client.broker.limits.reply_bytes_max
+    rows: list[bytes] = []
+    for seen in client.about.connections(last):
+        if len(rows) == count or size <= 0:
+            return b"".join(rows) + lines.ok(len(rows), b"next=%d" % last)
+        rows.append(lines.connection_listed(seen, now))
+        size -= len(rows[-1])
+        last = seen.number
+    return b"".join(rows) + lines.ok(len(rows))
 
 
 def stats(client: Client, rest: bytes, now: float) -> bytes:  # noqa: ARG001 - a verb's signature

@@ -97,6 +97,9 @@ VERBS: Final[dict[bytes, Verb]] = {
         "say who is there; learn the server's version and limits",
         server_verbs.hello,
     ),
+    b"CLIENTS": Verb(
+        "CLIENTS [count=100] [after=<number>]", "who is connected", server_verbs.clients
+    ),
     b"STATS": Verb("STATS", "figures of the whole server", server_verbs.stats),
     b"PING": Verb("PING", "OK", server_verbs.ping),
     b"HELP": Verb("HELP [<verb>]", "this list", help_),

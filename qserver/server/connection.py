@@ -22,6 +22,7 @@ from qserver.config import (
     LINGER_PAUSE_S,
     LINGER_S,
 )
+from qserver.dispatch.client import Seen
 from qserver.dispatch.conversation import Conversation
 
 if TYPE_CHECKING:
@@ -32,9 +33,15 @@ BUSY_ERROR: Final = b"ERR busy %d connections, and connections_max allows no mor
 
 
 class Connection(asyncio.Protocol):
-    """A client, between the loop and its conversation."""
+    """A client, between the loop and its conversation.
+
+    Attributes:
+        number: who connected later has the higher one; 0 where there is no room for it.
+    """
 
     def __init__(self, server: "Server") -> None:
+        self.number = 0
+        self._connected_at = self._heard_at = server.now()
         self._server = server
         self._conversation = Conversation(server.broker, server.grammar, server, self._woken)
         self._transport: asyncio.Transport | None = None
@@ -65,7 +72,8 @@ class Connection(asyncio.Protocol):
         else:
             self._heard_bytes += len(data)
             self._conversation.hear(data)
-            self.go_on(self._server.now())
+            self._heard_at = now = self._server.now()
+            self.go_on(now)
 
     def eof_received(self) -> bool:
         """The client has closed its side; answers whether the other stays open for replies."""
@@ -149,6 +157,17 @@ class Connection(asyncio.Protocol):
             self._server.hold(self, reply)
         else:
             self._send(reply)
+
+    def seen(self) -> Seen:
+        """What CLIENTS tells of it."""
+        conversation = self._conversation
+        return Seen(
+            self.number,
+            conversation.client,
+            self._connected_at,
+            self._heard_at,
+            conversation.requests,
+        )
 
     def release(self, reply: bytes) -> None:
         """A held reply may be sent: what it tells of is stored."""

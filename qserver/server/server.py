@@ -10,7 +10,7 @@ So what many clients ask at the same time is stored by one write and one sync.
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 import structlog
 
@@ -28,6 +28,7 @@ from qserver.config import (
     TURN_S_MAX,
     Config,
 )
+from qserver.dispatch.client import Seen
 from qserver.dispatch.grammar import Grammar
 from qserver.errors import StorageError, StorageFull
 from qserver.ports import Journal, Progress
@@ -241,6 +242,7 @@ class Server:
         if len(self._connections) > self.connections_max or self._is_ending:
             self._refused += 1
             return False
+        connection.number = self._accepted
         return True
 
     def disconnected(self, connection: Connection) -> None:
@@ -330,12 +332,16 @@ class Server:
         elif self._has_room and not had_room:
             log.info("the disk has room again: PUTs are taken", data=str(self.config.data))
 
-    # --- what HELLO and STATS say -----------------------------------------------------------------
+    # --- what HELLO, CLIENTS and STATS say --------------------------------------------------------
 
     @property
     def sync(self) -> str:
         """The sync policy."""
         return self.config.sync
+
+    def connections(self, after: int) -> Iterator[Seen]:
+        """All connections with a higher number than that, in order; none that was refused."""
+        return (each.seen() for each in self._connections if each.number > after)
 
     def figures(self) -> dict[str, int | float | str]:
         """What STATS says of the server and its journal."""

@@ -120,6 +120,7 @@ def request(line: str) -> Request[Any]:
         return of_receipts[verb](words, **given)
     others: dict[str, Callable[..., Request[Any]]] = {
         "LEASES": queues.leases,
+        "CLIENTS": queues.clients,
         "RESULT": lambda number, **more: verbs.result(int(number), Any, **more),
         "PEEK": lambda number: verbs.peek(int(number), Any),
         "PAUSE": queues.pause,

@@ -66,7 +66,16 @@ ARGUMENTS: Final = [
     *cases("bad-request", ("PEEK", "PEEK x", "PEEK -1", "PEEK 1.1", f"PEEK {10**19}"), "id"),
     *cases(
         "bad-request",
-        ("PEEK 1 2", "LIST a b", "PAUSE a 2", "HELLO you", "GET a b", "LEASES 1", "RESULT 1 2"),
+        (
+            "PEEK 1 2",
+            "LIST a b",
+            "PAUSE a 2",
+            "HELLO you",
+            "GET a b",
+            "LEASES 1",
+            "RESULT 1 2",
+            "CLIENTS 1",
+        ),
         "more",
     ),
     *cases("not-found", ("PEEK 0", "PEEK 4242", f"PEEK {10**18}", "RESULT 0", "RESULT 9 wait=60")),

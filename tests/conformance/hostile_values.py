@@ -77,8 +77,18 @@ NUMBERS: Final = [
     ),
     *cases("limit", ("GET a count=1001", "GET a count=1000000000000"), "count=1", "1000"),
     *cases(
-        "limit", (f"GET a count={'9' * 100_000}", "LIST count=1001", "LEASES count=1001"), "1000"
+        "limit",
+        (
+            f"GET a count={'9' * 100_000}",
+            "LIST count=1001",
+            "LIST a count=1001",
+            "LEASES count=1001",
+            "CLIENTS count=1001",
+        ),
+        "1000",
     ),
+    *cases("bad-request", ("CLIENTS after=-1", "CLIENTS after=x", "CLIENTS count=x"), "whole"),
+    *cases("limit", ("CLIENTS after=9999999999999999",), "after=", "1000000000000000"),
     *cases("limit", ("PUT a priority=10 1",), "priority=10", "9"),
     *cases("bad-request", ("PUT a priority=-1 1", "PUT a priority=high 1"), "priority"),
     *cases("limit", ("QUEUE a max_messages=9999999999999999",), "max_messages", "1000000000000000"),

@@ -206,6 +206,18 @@ def test_an_outcome_is_what_the_protocol_says(line: str, lines: list[str]) -> No
     assert (found.reason or "") in lines[0]
 
 
+@pytest.mark.parametrize(("line", "lines"), cases("CLIENTS"))
+def test_connections_are_what_the_protocol_says(line: str, lines: list[str]) -> None:
+    page = decoded(line, lines)
+    for row, said in zip(page.rows, lines[:-1], strict=True):
+        assert said.startswith(f"* {row.number} connected=… idle=… requests={row.requests}")
+        assert (row.connected_s, row.idle_s) == (1, 1)
+        has_session = "session=" in said
+        assert (row.session, row.leases) == (("worker-7", 1) if has_session else (None, 0))
+        assert row.client == ("the mailer" if has_session else None)
+    assert page.next == dict(typed_words(lines[-1])).get("next")
+
+
 @pytest.mark.parametrize(("line", "lines"), cases("LEASES"))
 def test_leases_are_what_the_protocol_says(line: str, lines: list[str]) -> None:
     page = decoded(line, lines)

@@ -84,6 +84,7 @@ def test_help_and_protocol_md_write_a_verb_in_the_same_form(name: str) -> None:
             ("LIST <queue>", Grammar(LIMITS).list_messages),
             ("PURGE <queue>", Grammar(LIMITS).purge),
             ("REDRIVE <queue>", Grammar(LIMITS).redrive),
+            ("CLIENTS [", Grammar(LIMITS).clients),
             ("HELLO", Grammar(LIMITS).hello),
         )
     ],
@@ -167,10 +168,12 @@ def test_a_reply_s_options_are_named_in_the_verb_s_section() -> None:
     peer.ask("ACK 3.2")
     peer.ask("PAUSE jobs")
     sim.connect().ask("GET jobs wait=1")
+    sim.connect().ask("RESULT 2 wait=1")
     for verb, asked in (
         ("LIST", "LIST"),
         ("LIST", "LIST jobs"),
         ("LEASES", "LEASES"),
+        ("CLIENTS", "CLIENTS"),
         ("RESULT", "RESULT 1"),
         ("HELLO", "HELLO"),
         ("PEEK", "PEEK 1"),

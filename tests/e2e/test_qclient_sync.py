@@ -298,8 +298,8 @@ def test_a_get_that_is_interrupted_as_its_message_comes_leaves_it_to_others(
 ) -> None:
     main = threading.get_ident()
     with connect(server.url) as client, connect(server.url) as other:
-        client.queue("q", lease=5)  # Ctrl-C between two steps of the interpreter may cost a lease
-        for n in range(20):  # sometimes before, sometimes behind the message
+        client.queue("q", lease=1)  # Ctrl-C between two steps of the interpreter may cost a lease
+        for n in range(30):  # sometimes before, sometimes behind the message
             interrupt = threading.Thread(target=put_and_interrupt, args=(other, main, n))
             got: list[qclient.sync.Message[Any]] = []
             with contextlib.suppress(KeyboardInterrupt):
@@ -313,10 +313,11 @@ def test_a_get_that_is_interrupted_as_its_message_comes_leaves_it_to_others(
 
 
 def put_and_interrupt(other: Client, thread: int, n: int) -> None:
-    time.sleep(0.005)
-    other.put("q", n)
-    time.sleep(0.0002 * (n % 5))
+    time.sleep(0.003)
+    (put,) = run_threads(1, lambda _: other.put("q", n) and None)
+    time.sleep(0.0002 * (n % 10))
     signal.pthread_kill(thread, signal.SIGINT)
+    put.join(PATIENCE_S)
 
 
 def test_a_forked_process_lets_go_of_its_parents_connections(server: QServer) -> None:

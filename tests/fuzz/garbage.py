@@ -36,6 +36,7 @@ REQUESTS: Final = (
     b"DROP other",
     b"REDRIVE jobs reason=*luck to=other count=1",
     b"HELLO client=c session=s grace=2",
+    b"CLIENTS count=2 after=1",
     b"STATS",
     b"PING",
     b"HELP GET",

@@ -286,6 +286,30 @@ def test_a_lease_that_is_cut_short_is_a_fault_of_the_server(line: bytes) -> None
         read(queues.leases(), line + b"\nOK 1\n")
 
 
+def test_a_list_of_connections() -> None:
+    assert queues.clients().line == b"CLIENTS\n"
+    request = queues.clients(count=2, after="7")
+    assert request.line == b"CLIENTS count=2 after=7\n"
+    assert request.is_repeatable
+    page = read(
+        request,
+        b'* 8 connected=60.5 idle=2.5 requests=3 client="a b" session=s leases=2 waiting=a,b '
+        b"new=1\n"
+        b"* 9 connected=1 idle=0 requests=1 result=17\n"
+        b"* 10\n"
+        b"OK 3 next=10\n",
+    )
+    one, two, bare = page.rows
+    assert (one.number, one.connected_s, one.idle_s, one.requests) == (8, 60.5, 2.5, 3)
+    assert (one.client, one.session, one.leases) == ("a b", "s", 2)
+    assert (one.waiting, one.result, one.info["new"]) == (("a", "b"), None, "1")
+    assert (two.client, two.session, two.leases, two.waiting, two.result) == (None, None, 0, (), 17)
+    assert (bare.number, bare.requests) == (10, 0)
+    assert page.next == "10"
+    with pytest.raises(ProtocolError):
+        read(request, b"* x connected=1\nOK 1\n")
+
+
 def test_a_queue_s_settings() -> None:
     request = queues.queue(
         "q", {"lease": 60, "ttl": timedelta(hours=1), "backoff": 0.5, "requeue": "back", "x": None}
