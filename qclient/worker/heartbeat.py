@@ -122,9 +122,10 @@ class Heartbeat:
             task = asyncio.current_task(self._loop)
             name = self._heart.task_of(task) if task else None
             logger.warning(
-                "the event loop has been blocked for %.1f s by %s: leases are renewed by a thread",
+                "the event loop has been blocked for %.1f s by %s: leases are renewed %s",
                 blocked_s,
                 f"task {name}, {self._where()}" if name else self._where(),
+                "no more, others will have the messages" if watch.is_dead(now) else "by a thread",
             )
         if self._heart.is_in_doubt():
             self._tell(self._heart.on_doubt)

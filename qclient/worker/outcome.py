@@ -29,7 +29,7 @@ class Counts(msgspec.Struct):
     """How many runs ended how.
 
     Attributes:
-        done: acked.
+        done: ended well, and acked: also where that came too late, see `Worker.stale`.
         failed: to be tried again.
         dead: given up.
         released: given back, nothing counted: not begun, or cancelled because the worker stopped.
