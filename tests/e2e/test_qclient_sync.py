@@ -314,7 +314,8 @@ def test_a_get_that_is_interrupted_as_its_message_comes_leaves_it_to_others(
 
 def put_and_interrupt(other: Client, thread: int, n: int) -> None:
     time.sleep(0.003)
-    (put,) = run_threads(1, lambda _: other.put("q", n) and None)
+    put = threading.Thread(target=other.put, args=("q", n))
+    put.start()
     time.sleep(0.0002 * (n % 10))
     signal.pthread_kill(thread, signal.SIGINT)
     put.join(PATIENCE_S)
