@@ -213,6 +213,18 @@ def test_a_slow_disk_stalls_only_those_who_wait_for_it(tmp_path: Path) -> None:
         assert putting.makefile("rb").readline() == b"OK 1\n"
 
 
+def test_under_an_interval_nothing_stays_unsynced_for_longer(tmp_path: Path) -> None:
+    interval_s, ages = 0.2, []
+    with QServer(tmp_path, "--sync", "200ms") as server:
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            assert server.ask(b"PUT q 1\n").startswith(b"OK ")
+            ages.append(float(figures(server)["unsynced_age_s"]))
+        time.sleep(2 * interval_s)
+        assert figures(server)["unsynced_age_s"] == "0"
+    assert interval_s / 2 < max(ages) < 2 * interval_s
+
+
 def test_a_pause_longer_than_a_lease_breaks_nothing(tmp_path: Path) -> None:
     with QServer(tmp_path) as server, server.connect() as waiting:
         server.ask(b"PUT q 1\nPUT q 2\nGET q lease=200ms\n")
