@@ -78,7 +78,8 @@ synchronous client can stand on the same ground:
     cli_output.py    JSON lines for programs, tables for people
     cli_put.py       put, from an argument or a stream
     cli_get.py       get, ack, nack, release, touch
-    cli_look.py      list, queues, peek, stats, ping
+    cli_outcome.py   progress, done, result
+    cli_look.py      list, queues, peek, clients, stats, ping
     cli_care.py      queue, pause, resume, purge, drop, redrive
     cli_worker.py    worker: runs the tasks of an app
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import click
 
-from qclient import cli_care, cli_get, cli_look, cli_put, cli_worker
+from qclient import cli_care, cli_get, cli_look, cli_outcome, cli_put, cli_worker
 from qclient.cli_context import Context, Refused
 from qclient.errors import BadName, BadReceipt, BadRequest, CannotConnect, ConnectionLost, Error
 from qclient.opening import DEFAULT_URL
@@ -61,7 +61,7 @@ def cli(context: click.Context, url: str) -> None:
     context.obj = Context(url)
 
 
-for module in (cli_put, cli_get, cli_look, cli_care, cli_worker):
+for module in (cli_put, cli_get, cli_outcome, cli_look, cli_care, cli_worker):
     for command in module.COMMANDS:
         cli.add_command(command)
 

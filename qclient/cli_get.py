@@ -107,8 +107,17 @@ def _settle(context: Context, receipts: tuple[str, ...], settle: Settle) -> None
             late += settled.not_leased
         return done, late
 
-    done, late = context.run(work)
+    tell_settled(*context.run(work))
+
+
+def tell_settled(done: int, late: Iterable[str]) -> None:
+    """Print how many were settled, and say what was not leased.
+
+    Raises:
+        Refused: something was not.
+    """
     output.line(done)
+    late = list(late)
     for receipt in late:
         output.note(f"{receipt} not-leased: its lease had ended, or it was settled before")
     if late or not done:

@@ -1,4 +1,4 @@
-"""Commands that look: list, queues, peek, stats, ping."""
+"""Commands that look: list, queues, peek, clients, stats, ping."""
 
 import time
 from typing import Any, Final
@@ -10,7 +10,7 @@ from qclient.cli_context import Context, pass_context
 from qclient.client import Client
 from qclient.message import Stored
 from qclient.queues import STATES
-from qclient.reports import Queue
+from qclient.reports import Peer, Queue
 
 PAGE: Final = 500
 
@@ -140,6 +140,42 @@ def peek(context: Context, *, number: int, as_json: bool) -> None:
 @click.command()
 @as_json
 @pass_context
+def clients(context: Context, *, as_json: bool) -> None:
+    """List who is connected: what each holds and waits for, and how long it is silent."""
+
+    async def work(client: Client) -> list[Peer]:
+        return [row async for row in client.clients(page=PAGE)]
+
+    rows = context.run(work)
+    if output.for_people(as_json):
+        _clients_table(rows)
+    else:
+        output.lines(map(output.peer, rows))
+
+
+def _clients_table(rows: list[Peer]) -> None:
+    output.table(
+        ("number", "connected", "idle", "requests", "leases", "client", "session", "waits for"),
+        [
+            (
+                str(row.number),
+                output.seconds(row.connected_s),
+                output.seconds(row.idle_s),
+                f"{row.requests:,}",
+                str(row.leases or ""),
+                row.client or "",
+                row.session or "",
+                ",".join(row.waiting) or (f"result of {row.result}" if row.result else ""),
+            )
+            for row in rows
+        ],
+        right=range(5),
+    )
+
+
+@click.command()
+@as_json
+@pass_context
 def stats(context: Context, *, as_json: bool) -> None:
     """Show the server's figures; as JSON one object."""
 
@@ -169,4 +205,4 @@ def ping(context: Context) -> None:
     context.run(work)
 
 
-COMMANDS: Final = (list_, queues, peek, stats, ping)
+COMMANDS: Final = (list_, queues, peek, clients, stats, ping)

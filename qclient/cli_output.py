@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from qclient.message import Message, Stored
-from qclient.reports import Queue
+from qclient.reports import Outcome, Peer, Queue
 from qclient.words import number
 
 _FIGURES = frozenset(
@@ -80,13 +80,29 @@ def stored(each: Stored[Any]) -> bytes:
     )
 
 
-def figure(word: str, value: str) -> int | float | str:
-    """A figure as a number; a key that looks like one stays text."""
+def outcome(each: Outcome[Any]) -> bytes:
+    """What came of a message as JSON; the result's bytes as they were left."""
+    info = {word: figure(word, value) for word, value in each.info.items()}
+    shown = {"id": each.id, "state": each.state, **info, "result": msgspec.Raw(each.raw)}
+    return msgspec.json.encode(shown)
+
+
+def figure(word: str, value: str) -> int | float | str | msgspec.Raw:
+    """A figure as a number, progress as the JSON it is; a key that looks like one stays text."""
+    if word == "progress":
+        return msgspec.Raw(value.encode())
     return number(value) if word in _FIGURES else value
 
 
 def queue(each: Queue) -> bytes:
     """A queue as JSON."""
+    shown = msgspec.structs.asdict(each)
+    del shown["info"]
+    return msgspec.json.encode(shown)
+
+
+def peer(each: Peer) -> bytes:
+    """A connection of the server as JSON."""
     shown = msgspec.structs.asdict(each)
     del shown["info"]
     return msgspec.json.encode(shown)

@@ -42,6 +42,15 @@ def test_an_ack_that_leaves_a_result() -> None:
     assert read(request, b"* 1.1 not-leased\nOK 0\n") == Settled(0, ("1.1",))
 
 
+def test_telling_progress() -> None:
+    request = verbs.progress("1.1", {"at": 3})
+    assert request.line == b'PROGRESS 1.1 {"at":3}\n'
+    assert request.is_repeatable
+    assert verbs.progress("1.1", msgspec.Raw(b"1E0 ")).line == b"PROGRESS 1.1 1E0\n"
+    assert read(request, b"OK 1\n") == Settled(1)
+    assert read(request, b"* 1.1 not-leased\nOK 0\n") == Settled(0, ("1.1",))
+
+
 @pytest.mark.parametrize("make", [verbs.done, verbs.progress])
 def test_a_receipt_that_is_none_is_not_sent(make: Any) -> None:
     for receipt in ("", "1", "1.1\n", "1.1 PURGE"):
