@@ -68,6 +68,21 @@ def test_every_verb_does_what_it_says(server: QServer) -> None:
         assert client.hello().leases == 0
 
 
+def test_a_thread_waits_for_the_result_that_another_one_gives(server: QServer) -> None:
+    with connect(server.url, client="both", connections_max=1, waiting_max=1) as client:
+        id_ = client.put("q", 20).id
+        results: list[Any] = []
+        (waiting,) = run_threads(
+            1, lambda _: results.append(client.result(id_, type=int, wait=PATIENCE_S))
+        )
+        (message,) = client.get("q")
+        assert client.done(message, message.body + 1, retain=60).count == 1
+        join([waiting])
+        assert (results[0].state, results[0].value) == ("done", 21)
+        assert client.result(id_).value == 21
+        assert {peer.client for peer in client.clients()} == {"both"}
+
+
 def test_bodies_of_every_size_and_bulks_of_many_batches_arrive_whole(server: QServer) -> None:
     with connect(server.url) as client:
         bodies = ["é" * size for size in (0, 1, 1_000, 65_536, 500_000)]
