@@ -209,7 +209,8 @@ class Fetching:
                 logger.warning("%d leases of a lost reply were released", len(unknown))
         except Error as error:
             logger.warning("what the session holds could not be read: %s", error)
-            return
+            if error.is_retryable:
+                return
         self._trusted = trusted
 
 

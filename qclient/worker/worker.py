@@ -69,7 +69,8 @@ class Worker:
         """
         self.app: Final = app
         self.settings: Final = settings or Settings()
-        self.session: Final = f"{app.name}:{_host()}:{os.getpid()}:{secrets.token_hex(4)}"
+        place = f"{_word(app.name)}:{_word(socket.gethostname())}:{os.getpid()}"
+        self.session: Final = f"{place}:{secrets.token_hex(4)}"
         self.counts = Counts()
         self.url: Final = url
         self.weights: Final = _weights(app, self.settings)
@@ -78,6 +79,7 @@ class Worker:
         self._leaving = asyncio.Event()
         self._settling_stale = 0
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._connecting: asyncio.Task[Any] | None = None
         self._client: Client | None = None
         self._slots: Slots | None = None
         self._fetching: Fetching
@@ -96,11 +98,13 @@ class Worker:
     def stop(self) -> None:
         """Fetch no more, release what has not begun, let tasks end within `grace_s`; then end."""
         self._stopping.set()
+        if self._connecting is not None:
+            self._connecting.cancel()
 
     def leave(self) -> None:
         """Stop without any grace."""
-        self._stopping.set()
         self._leaving.set()
+        self.stop()
 
     def stop_soon(self, *, leave: bool = False) -> None:
         """`stop` or `leave`, from a signal handler or another thread."""
@@ -117,7 +121,18 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         for task in self.app.tasks.values():
             task.arguments.prepare()
-        async with self._connected() as client, self._lifespan():
+        async with contextlib.AsyncExitStack() as stack:
+            self._connecting = asyncio.current_task()
+            try:
+                client = await stack.enter_async_context(self._connected())
+            except asyncio.CancelledError:
+                if self._stopping.is_set() and self._connecting is not None:
+                    self._connecting.uncancel()
+                    return
+                raise
+            finally:
+                self._connecting = None
+            await stack.enter_async_context(self._lifespan())
             with self.app.bound(client):
                 await self._work(client)
 
@@ -280,9 +295,8 @@ class Worker:
         slots.cancel(delivery, Why.LOST)
 
 
-def _host() -> str:
-    """The host's name as far as a session's name can hold it."""
-    name = socket.gethostname()
+def _word(name: str) -> str:
+    """A name as far as a session's name can hold it."""
     return "".join(each if each.isascii() and each.isalnum() else "-" for each in name)[:40]
 
 

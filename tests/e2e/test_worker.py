@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -43,9 +43,9 @@ async def working(app: App, url: str, **settings: Any) -> AsyncIterator[tuple[Wo
                 await run
 
 
-async def until(condition: Any) -> None:
+async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(10):
-        while not (await condition() if asyncio.iscoroutinefunction(condition) else condition()):  # noqa: ASYNC110  over a real server
+        while not condition():  # noqa: ASYNC110  over a real server
             await asyncio.sleep(0.005)
 
 
@@ -370,3 +370,28 @@ def test_the_heartbeat_ends_last(server: QServer, monkeypatch: pytest.MonkeyPatc
 
     asyncio.run(main())
     assert order == ["task ended", "heartbeat ended"]
+
+
+async def test_a_worker_that_waits_for_its_server_can_be_stopped_and_finds_it_when_it_comes(
+    tmp_path: Path,
+) -> None:
+    app = App("näme with spaces", queue="q")
+
+    @app.task
+    async def work() -> None: ...
+
+    with QServer(tmp_path / "data") as first:
+        url, port = first.url, first.port
+        first.stop()
+    alone = Worker(app, url)
+    run = asyncio.create_task(alone.run())
+    await asyncio.sleep(0.1)
+    alone.stop()
+    async with asyncio.timeout(1):
+        await run
+    run = asyncio.create_task(Worker(app, url, Settings(burst=True)).run())
+    await asyncio.sleep(0.1)
+    with QServer(tmp_path / "data", port=port) as second:
+        assert second.ask(b"LIST\n") == b"OK 0\n"
+        async with asyncio.timeout(5):
+            await run

@@ -187,6 +187,19 @@ def test_a_doubt_that_could_not_be_cleared_stays() -> None:
     virtual(main())
 
 
+def test_a_server_that_knows_no_leases_is_asked_for_them_once() -> None:
+    async def main() -> None:
+        async with rig(1) as it:
+            await it.put(1)
+            it.server.say("GET", CLOSE)
+            it.server.say("LEASES", b"ERR unknown-verb no LEASES here\n")
+            await until(lambda: it.counts.done == 1)
+            await until(lambda: not it.fetching.is_in_doubt)
+            assert len(it.server.sent("LEASES")) == 1
+
+    virtual(main())
+
+
 def test_an_empty_answer_that_comes_early_is_not_asked_again_in_a_rush() -> None:
     async def main() -> None:
         async with rig(1) as it:
