@@ -185,6 +185,13 @@ class Recorder(Protocol):
         """The server stopped in good order; no number above these was given out."""
         ...
 
+    def clock(self, boot: str, offset: float) -> None:
+        """The wall clock is so many seconds ahead of the monotonic one, which began with that boot.
+
+        What is told from here on has its times by that.
+        """
+        ...
+
 
 class Restorer(Protocol):
     """Told the facts again, in the same order, to rebuild what the broker held.
@@ -300,4 +307,8 @@ class Restorer(Protocol):
 
     def stop(self, last_id: int, last_lease: int) -> None:
         """No number above these was given out, whatever was reserved."""
+        ...
+
+    def clock(self, boot: str, offset: float) -> None:
+        """What is told next had its times by a wall clock so far ahead of that boot's monotonic."""
         ...

@@ -52,6 +52,7 @@ class Broker:
 
     Attributes:
         offset: wall-clock seconds minus monotonic seconds.
+        boot: with what the monotonic clock began; empty if that is unknown.
         names: of all queues, sorted.
         waiters: GETs that wait, by the name of each queue they wait for, first come first.
         result_waiters: RESULTs that wait, by message id, first come first.
@@ -67,6 +68,7 @@ class Broker:
     __slots__ = (
         "_put_at",
         "_put_now",
+        "boot",
         "counters",
         "hungry",
         "last_id",
@@ -93,12 +95,20 @@ class Broker:
     )
 
     def __init__(
-        self, recorder: Recorder, limits: Limits, *, now: float, wall: float, reserve: int = 0
+        self,
+        recorder: Recorder,
+        limits: Limits,
+        *,
+        now: float,
+        wall: float,
+        reserve: int = 0,
+        boot: str = "",
     ) -> None:
         self.recorder = recorder
         self.live = recorder.live
         self.limits = limits
         self.offset = wall - now
+        self.boot = boot
         self.messages: dict[int, Message] = {}
         self.queues: dict[str, Queue] = {}
         self.names: list[str] = []

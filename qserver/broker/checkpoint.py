@@ -16,6 +16,8 @@ def checkpoint(broker: Broker) -> None:
     recorder.sequence(
         max(broker.last_id, broker.reserved_id), max(broker.last_lease, broker.reserved_lease)
     )
+    if broker.boot:
+        recorder.clock(broker.boot, broker.offset)
     for session in broker.sessions.values():
         recorder.session(session.name, session.grace_s)
     for queue in broker.queues.values():

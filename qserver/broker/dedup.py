@@ -63,6 +63,12 @@ class Dedup:
             self._keys[key] = (message_id, until, target)
         return found
 
+    def shift(self, seconds: float) -> None:
+        """Let every key hold so much longer."""
+        for key, (message_id, until, segment) in self._keys.items():
+            self._keys[key] = (message_id, until + seconds, segment)
+        self._order = deque((key, until + seconds) for key, until in self._order)
+
     def sort(self) -> None:
         """Put keys that were added out of order into the order in which they expire."""
         self._order = deque(sorted(self._order, key=lambda entry: entry[1]))

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from qserver.broker.broker import MESSAGE_OVERHEAD, Broker
-from qserver.broker.message import DEAD, DELAYED, READY, Message
+from qserver.broker.message import DEAD, DELAYED, READY, Details, Message
+from qserver.facts import Snapshot
 
 
 def furnish(broker: Broker, messages: Iterable[Message], now: float) -> None:
@@ -63,3 +64,33 @@ def _place_ready(broker: Broker, message: Message) -> None:
         message.queue.ready.put(message)
     if details.expires_at:
         broker.wheel.schedule(message, details.expires_at)
+
+
+def shift(broker: Broker, seconds: float) -> None:
+    """Let every deadline that was told so far be so much later."""
+    for message in broker.messages.values():
+        if message.deadline:
+            message.deadline += seconds
+        if message.details is not None and message.details.expires_at:
+            message.details.expires_at += seconds
+    for queue in broker.queues.values():
+        if queue.dedup is not None:
+            queue.dedup.shift(seconds)
+
+
+def details_of(what: Snapshot, offset: float) -> Details | None:
+    """What a snapshot tells besides the fields that every message has."""
+    texts = (what.key, what.trace, what.dedup, what.reason, what.progress, what.result)
+    if not any(texts) and not (what.expires or what.due or what.place):
+        return None
+    return Details(
+        key=what.key,
+        trace=what.trace,
+        dedup=what.dedup,
+        reason=what.reason,
+        progress=what.progress,
+        result=what.result,
+        expires_at=what.expires - offset if what.expires else 0.0,
+        due_at=what.due,
+        place=what.place,
+    )

@@ -19,17 +19,8 @@ from typing import Any, Final
 
 from qserver.broker.broker import Broker
 from qserver.broker.dedup import Dedup
-from qserver.broker.furnish import furnish
-from qserver.broker.message import (
-    DEAD,
-    DELAYED,
-    DONE,
-    LEASED,
-    READY,
-    STATES,
-    Details,
-    Message,
-)
+from qserver.broker.furnish import details_of, furnish, shift
+from qserver.broker.message import DEAD, DELAYED, DONE, LEASED, READY, STATES, Details, Message
 from qserver.broker.queue import DEFAULTS, Queue, Settings
 from qserver.broker.session import Session
 from qserver.config import PRIORITY_DEFAULT
@@ -63,6 +54,7 @@ class Restorer:
         self._put_at = 0.0
         self._homes: dict[str, _Home] = {}
         self._is_out_of_order = False
+        self._is_clock_told = False
 
     # --- messages -----------------------------------------------------------------------------
 
@@ -136,7 +128,7 @@ class Restorer:
             losses=what.losses,
             deadline=what.until - broker.offset if what.until else 0.0,
         )
-        message.details = _details(what, broker.offset)
+        message.details = details_of(what, broker.offset)
         if what.session is not None:
             self._own(self._session(what.session), message)
         broker.messages[message_id] = message
@@ -358,6 +350,19 @@ class Restorer:
         self.broker.last_id = last_id
         self.broker.last_lease = last_lease
 
+    def clock(self, boot: str, offset: float) -> None:
+        """What is told next had its times by another wall clock than now, but by this boot.
+
+        What was told before the first such fact was by the same: it comes late in its batch.
+        """
+        broker = self.broker
+        if not boot or boot != broker.boot:
+            return
+        if not self._is_clock_told:
+            self._is_clock_told = True
+            shift(broker, broker.offset - offset)
+        broker.set_wall_clock(offset - broker.offset)
+
     def _home(self, name: str) -> _Home:
         home = self._homes.get(name)
         if home is None:
@@ -379,20 +384,3 @@ class Restorer:
         if self._is_out_of_order:
             in_order = [messages[message_id] for message_id in sorted(messages)]
         furnish(self.broker, in_order, now)
-
-
-def _details(what: Snapshot, offset: float) -> Details | None:
-    texts = (what.key, what.trace, what.dedup, what.reason, what.progress, what.result)
-    if not any(texts) and not (what.expires or what.due or what.place):
-        return None
-    return Details(
-        key=what.key,
-        trace=what.trace,
-        dedup=what.dedup,
-        reason=what.reason,
-        progress=what.progress,
-        result=what.result,
-        expires_at=what.expires - offset if what.expires else 0.0,
-        due_at=what.due,
-        place=what.place,
-    )

@@ -73,6 +73,8 @@ def clock_checked(broker: Broker, now: float, wall: float) -> float:
     if abs(moved) < CLOCK_JUMP_S:
         return 0.0
     broker.set_wall_clock(moved)
+    if broker.boot:
+        broker.recorder.clock(broker.boot, broker.offset)
     for queue in broker.queues.values():
         for message in queue.delayed.values():
             _await_due(broker, message)

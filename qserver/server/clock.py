@@ -6,6 +6,7 @@ Everything below is told what time it is. A simulation gives a server clocks of 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,20 @@ class Clock:
     Attributes:
         monotonic: seconds that only grow: leases, waits, timers.
         wall: seconds since 1970, as people set it: what is written down.
+        boot: with what the monotonic clock began, so that a later process can tell whether its own
+            is the same one; empty if that can't be told.
     """
 
     monotonic: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
+    boot: str = ""
+
+
+def clock_of_this_machine() -> Clock:
+    """The clocks that people and the kernel have here."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        namespace = Path("/proc/self/ns/time").stat().st_ino  # each has its own monotonic clock
+    except OSError:  # another system than Linux
+        return Clock()
+    return Clock(boot=f"{boot}:{namespace}")

@@ -32,7 +32,7 @@ from qserver.dispatch.client import Seen
 from qserver.dispatch.grammar import Grammar
 from qserver.errors import StorageError, StorageFull
 from qserver.ports import Journal, Progress
-from qserver.server.clock import Clock
+from qserver.server.clock import Clock, clock_of_this_machine
 from qserver.server.commit import Committer
 from qserver.server.compactor import Compactor
 from qserver.server.connection import BUSY_ERROR, Connection
@@ -69,7 +69,7 @@ class Server:
     def __init__(
         self, config: Config, journal: Journal, connections_max: int, clock: Clock | None = None
     ) -> None:
-        self._clock = clock or Clock()
+        self._clock = clock or clock_of_this_machine()
         self.now = self._clock.monotonic
         self.config = config
         self.connections_max = connections_max
@@ -86,6 +86,7 @@ class Server:
             now=self.now(),
             wall=self._clock.wall(),
             reserve=0 if config.sync_s is None else RESERVED_NUMBERS,
+            boot=self._clock.boot,
         )
         self.grammar = Grammar(config.limits)
         self._compactor = Compactor(journal, self._recorder, self.broker)
@@ -130,7 +131,8 @@ class Server:
         self.recovered_records = replay(self._journal, restorer, progress)
         restorer.finish(self.now())
         self._recorder.begin_batch()
-        if self.recovered_records:
+        self._follow_clock()
+        if self.recovered_records or self.broker.boot:
             self._committer.begin_with_checkpoint()
         gc.freeze()  # and nothing of it need be looked at again
         gc.set_threshold(*GC_THRESHOLDS)
@@ -310,16 +312,20 @@ class Server:
     def _check_clock(self) -> None:
         self._check_room()
         self._peak.look()
-        now = self.now()
-        moved = timers.clock_checked(self.broker, now, self._clock.wall())
+        if self._follow_clock():
+            self.end_turn_soon()
+        loop = asyncio.get_running_loop()
+        self._clock_timer = loop.call_later(CLOCK_CHECK_S, self._check_clock)
+
+    def _follow_clock(self) -> bool:
+        """See whether the wall clock was set, at a start: while the server was away."""
+        moved = timers.clock_checked(self.broker, self.now(), self._clock.wall())
         if moved:
             log.warning(
                 "the wall clock was set: delays follow it, leases and waits don't",
                 moved_s=round(moved, 3),
             )
-            self.end_turn_soon()
-        loop = asyncio.get_running_loop()
-        self._clock_timer = loop.call_later(CLOCK_CHECK_S, self._check_clock)
+        return bool(moved)
 
     def _check_room(self) -> None:
         self._committer.look_for_room()

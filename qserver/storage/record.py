@@ -279,6 +279,14 @@ class _Stop(_Record, tag="stop"):
         restorer.stop(self.id, self.lease)
 
 
+class _Clock(_Record, tag="clock"):
+    boot: str
+    offset_ms: int
+
+    def tell(self, restorer: Restorer) -> None:
+        restorer.clock(self.boot, self.offset_ms / 1000)
+
+
 _decoder: Final = msgspec.json.Decoder(
     _Put
     | _PutWith
@@ -303,6 +311,7 @@ _decoder: Final = msgspec.json.Decoder(
     | _Session
     | _Sequence
     | _Stop
+    | _Clock
 )
 
 

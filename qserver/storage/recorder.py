@@ -11,7 +11,7 @@ that needs no quoting; free text is quoted.
 """
 
 from collections.abc import Iterable, Sequence
-from math import ceil
+from math import ceil, floor
 from typing import Any, Final
 
 import msgspec
@@ -202,6 +202,12 @@ class JournalRecorder:
 
     def stop(self, last_id: int, last_lease: int) -> None:
         self.append(b'{"op":"stop","id":%d,"lease":%d}\n' % (last_id, last_lease))
+
+    def clock(self, boot: str, offset: float) -> None:
+        # Rounded down: a deadline that is told by it is never early.
+        self.append(
+            b'{"op":"clock","boot":%b,"offset_ms":%d}\n' % (_quote(boot), floor(offset * 1000))
+        )
 
 
 def _fields(**values: Any) -> bytes:

@@ -213,6 +213,26 @@ def test_a_slow_disk_stalls_only_those_who_wait_for_it(tmp_path: Path) -> None:
         assert putting.makefile("rb").readline() == b"OK 1\n"
 
 
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_a_clock_that_was_set_while_the_server_was_away_ends_no_lease(
+    tmp_path: Path, hours: int
+) -> None:
+    with QServer(tmp_path) as server:
+        server.ask(b"PUT q 1\nPUT q delay=1h 2\nGET q lease=60s\n")
+        server.kill()
+    planted = f"import time\nreal = time.time\ntime.time = lambda: real() + 3600 * {hours}"
+    with QServer(tmp_path, planted=planted) as server:
+        leased, other, _ = server.ask(b"LIST q\n").decode().splitlines()
+        assert 50 < float(leased.split("expires_in=")[1].split()[0]) <= 61
+        if hours > 0:
+            assert " ready " in other
+        else:
+            due_in_s = float(other.split("due_in=")[1].split()[0])
+            assert 3500 < due_in_s - 5 * 3600 <= 3601
+        assert any("clock was set" in line["event"] for line in server.logged)
+        assert server.ask(b"ACK 1.1\n") == b"OK 1\n"
+
+
 def test_under_an_interval_nothing_stays_unsynced_for_longer(tmp_path: Path) -> None:
     interval_s, ages = 0.2, []
     with QServer(tmp_path, "--sync", "200ms") as server:

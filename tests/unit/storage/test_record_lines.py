@@ -255,6 +255,11 @@ FACTS: list[tuple[Tell, dict[str, Any], Told]] = [
         {"op": "sequence", "id": 7, "lease": 9},
         ("sequence", [7, 9], {}),
     ),
+    (
+        lambda r: r.clock("b", 1.0009),
+        {"op": "clock", "boot": "b", "offset_ms": 1000},
+        ("clock", ["b", 1.0], {}),
+    ),
     (lambda r: r.stop(7, 9), {"op": "stop", "id": 7, "lease": 9}, ("stop", [7, 9], {})),
 ]
 
