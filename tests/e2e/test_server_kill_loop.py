@@ -23,6 +23,7 @@ SEGMENT = "32KiB"
 LIVE_S = (0.05, 0.7)
 SETTINGS = b"max_failures=0 max_losses=0 backoff=0"
 KEPT = 40
+DRAIN_S_MAX = 30
 
 
 def free_port(chance: Random) -> int:
@@ -54,10 +55,12 @@ def prepare(server: QServer) -> Ledger:
 def drain(server: QServer) -> Ledger:
     """Take and ack everything, as it comes back from whoever held it."""
     ledger = Ledger()
+    give_up_at = time.monotonic() + DRAIN_S_MAX
     with server.connect() as sock, sock.makefile("rb") as replies:
         for queue in ["kept", *QUEUES]:
             while not is_empty(server, queue):
                 asked_at = time.monotonic()
+                assert asked_at < give_up_at, server.ask(b"LIST\n")
                 sock.sendall(b"GET %b count=200 wait=0.5 lease=60\n" % queue.encode())
                 rows, end = read_reply(replies)
                 now = time.monotonic()

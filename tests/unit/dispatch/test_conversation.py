@@ -112,6 +112,20 @@ def test_lines_that_get_no_reply_count_against_the_budget(peer: Peer) -> None:
     assert peer.conversation.go_on(peer.sim.now, 3) == b"OK\n"
 
 
+def test_long_requests_and_replies_use_up_more_of_the_budget(peer: Peer) -> None:
+    peer.ask('PUT q "' + "x" * 4000 + '"')
+    peer.conversation.hear(b"PEEK 1\n" * 4 + b'PUT q "%b"\n' % (b"y" * 4000) + b"PING\n" * 2)
+    replies = [peer.conversation.go_on(peer.sim.now, 8).count(b"OK") for _ in range(4)]
+    assert replies == [2, 2, 3, 0]
+
+
+@pytest.mark.parametrize("line", ["LIST", "list q", "LiSt q", "STATS", "TOUCH 1.1", "frob"])
+def test_a_request_that_may_take_its_time_ends_the_turn(peer: Peer, line: str) -> None:
+    peer.conversation.hear(f"PING\n{line}\nPING\n".encode())
+    peer.conversation.go_on(peer.sim.now, 8)
+    assert peer.conversation.go_on(peer.sim.now, 8) == b"OK\n"
+
+
 def test_clients_take_turns_in_slices(sim: Sim) -> None:
     sim.lines_per_turn = 2
     first, second = sim.connect(), sim.connect()
