@@ -2,7 +2,7 @@
 
 import pytest
 
-from qserver.broker import admin, settle
+from qserver.broker import admin, outcome, settle
 from qserver.broker.compaction import live_bytes
 from qserver.broker.get import join
 from qserver.broker.message import STATES
@@ -89,6 +89,35 @@ def test_heartbeats_by_receipt() -> None:
         assert settle.touch(churn.broker, churn.now, receipts) == []
         churn.end_turn()
     assert settle.ack(churn.broker, churn.now, receipts) == []
+
+
+def test_progress_that_is_told_all_the_time() -> None:
+    churn = Churn()
+    for _ in range(20):
+        put(churn.broker, churn.now, "q", b"1")
+    receipts = churn.get("q", 20, lease_s=36_000.0)
+    for step in range(300):
+        for receipt in receipts:
+            assert outcome.progress(churn.broker, receipt, b'"%0*d"' % (40 + step, step))
+        churn.end_turn()
+    assert churn.broker.counters.losses == 0
+    kept = [m.detail().progress for m in churn.restarted().messages.values()]
+    assert kept == [b'"%0*d"' % (339, 299)] * 20
+
+
+def test_results_that_are_kept_for_a_while() -> None:
+    churn = Churn()
+    for step in range(300):
+        churn.pass_time(1)
+        put(churn.broker, churn.now, "q", b"1")
+        (receipt,) = churn.get("q", 1)
+        assert outcome.done(churn.broker, churn.now, receipt, b'"%0*d"' % (500, step), 20.0)
+        churn.end_turn()
+    kept = [m.detail().result for m in churn.restarted().messages.values()]
+    assert kept == [b'"%0*d"' % (500, step) for step in range(280, 300)]
+    churn.pass_time(30)
+    assert churn.broker.memory == 0
+    assert not any(churn.broker.live.values())
 
 
 @pytest.mark.parametrize("how", ["purge", "drop"])

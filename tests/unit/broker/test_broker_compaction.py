@@ -151,3 +151,16 @@ def test_what_is_live_is_estimated_by_bodies_and_records(bench: Bench) -> None:
     assert compaction.live_bytes(bench.broker) == 100 + 2 * compaction.RECORD_OVERHEAD
     bench.ack(*bench.get())
     assert compaction.live_bytes(bench.broker) == compaction.RECORD_OVERHEAD
+
+
+def test_what_a_message_keeps_besides_its_body_counts_to_what_is_moved(bench: Bench) -> None:
+    for _ in range(3):
+        bench.put()
+    held = bench.get(count=3, lease=500)
+    for receipt in held:
+        bench.progress(receipt, b'"%b"' % (b"x" * 500))
+    roll(bench)
+    bench.done(held[0], b'"%b"' % (b"x" * 500), 60.0)
+    assert compaction.live_bytes(bench.broker) == 3 * (1 + 502 + 80) + 502
+    steps = [compaction.move(bench.broker, 1, 1) for _ in range(4)]
+    assert steps == [1 + 502 + 502 + 80, 1 + 502 + 80, 1 + 502 + 80, 0]

@@ -120,6 +120,21 @@ def test_progress_of_a_ready_message_that_dies_of_its_ttl_stays_with_it(bench: B
     assert (bench.state(1), told(bench, 1)) == ("dead", b"1")
 
 
+@pytest.mark.parametrize("expired", ["drop", "dead"])
+def test_what_is_left_of_a_message_in_the_order_holds_no_progress(
+    bench: Bench, expired: str
+) -> None:
+    """An expired one stays there for a while, and a queue can hold many."""
+    bench.configure(expired=expired)
+    bench.put(ttl=5)
+    (held,) = bench.get(lease=1)
+    bench.progress(held, b"1" * 50)
+    bench.release(held)
+    leftover = bench.message(1)
+    bench.after(5)
+    assert (leftover.details, leftover.body) == (None, b"")
+
+
 def test_progress_is_refused_when_there_is_no_room_for_more() -> None:
     bench = Bench(limits=Limits(memory_bytes_max=MESSAGE_OVERHEAD + 11))
     (held,) = leased(bench)
@@ -330,6 +345,14 @@ def test_who_stops_waiting_is_told_nothing(bench: Bench) -> None:
     bench.after(100)
     assert (client.heard, stays.heard) == ([], [(1, "gone", b"")])
     assert bench.broker.result_waiters == {}
+
+
+def test_who_was_told_is_in_no_table_any_more(bench: Bench) -> None:
+    message = bench.message(bench.put())
+    waiter = outcome.wait(bench.broker, bench.now, BenchClient(), message, 3600.0)
+    assert waiter.slot is not None
+    bench.drop()
+    assert waiter.slot is None
 
 
 def test_the_figures_count_who_waits_for_a_result_apart(bench: Bench) -> None:
