@@ -2,12 +2,13 @@
 
 A process of its own, so that it does not wait for the test's threads: one connection, PUT, GET and
 ACK in turn, each latency measured by this client. The machine is shared with whoever else works on
-it, so the bar is 50 ms, or three times what the same canary took just before, alone; one bad run
-is not held against the server, two are.
+it: the bar is 50 ms, higher by as much as the machine's load is over its cores, or three times what
+the same canary took just before, alone; one bad run is not held against the server, two are.
 """
 
 import contextlib
 import json
+import os
 import select
 import socket
 import subprocess
@@ -22,6 +23,7 @@ from tests.e2e.process import PATIENCE_S, QServer
 
 P99_S_MAX: Final = 0.05
 ALONE_S: Final = 0.3
+CROWDING_MAX: Final = 3.0
 REQUESTS_MIN: Final = 10
 PAUSE_S: Final = 0.002
 """Between two rounds: a canary is a customer, no load."""
@@ -82,6 +84,11 @@ class Canary:
             watched.p99_s = taken[len(taken) * 99 // 100] if taken else PATIENCE_S
 
 
+def crowding() -> float:
+    """How many want each core of the machine; 1 if it is not crowded."""
+    return min(max(os.getloadavg()[0] / (os.cpu_count() or 1), 1.0), CROWDING_MAX)
+
+
 def feel(server: QServer, abuse: Callable[[], None]) -> None:
     """Do the abuse with a canary beside it, which must hardly feel it."""
     felt = []
@@ -92,9 +99,10 @@ def feel(server: QServer, abuse: Callable[[], None]) -> None:
             with canary.watch() as beside:
                 abuse()
             canary.end()
-        if beside.requests >= REQUESTS_MIN and beside.p99_s < max(P99_S_MAX, 3 * alone.p99_s):
+        p99_s_max = max(P99_S_MAX * crowding(), 3 * alone.p99_s)
+        if beside.requests >= REQUESTS_MIN and beside.p99_s < p99_s_max:
             return
-        felt.append(f"alone {alone}, beside {beside}")
+        felt.append(f"alone {alone}, beside {beside}, the bar was {p99_s_max:.3f} s")
     raise AssertionError("; ".join(felt))
 
 

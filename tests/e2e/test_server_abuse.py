@@ -73,6 +73,7 @@ def test_readers_that_never_read_are_not_listened_to_and_then_cut(tmp_path: Path
         assert len(cut) == stalled
 
 
+@pytest.mark.slow
 def test_a_slow_reader_that_takes_a_little_is_not_cut(tmp_path: Path) -> None:
     with QServer(tmp_path, "--stall-max", "300ms") as server, server.connect() as sock:
         server.ask(b"PUT large " + LARGE + b"\n")
@@ -131,6 +132,7 @@ def served_flood(server: QServer, payload: bytes, seconds: float) -> None:
     assert flooding.heard_bytes > 0
 
 
+@pytest.mark.slow
 def test_bodies_of_a_mebibyte_do_not_make_batches_that_others_wait_for(tmp_path: Path) -> None:
     with QServer(tmp_path) as server:
         line = b"PUT large " + LARGE + b"\n"

@@ -93,6 +93,7 @@ def test_a_server_with_no_descriptors_left_refuses_rolls_its_journal_and_recover
         assert len(server.logged) == 3  # listening, stopping, stopped
 
 
+@pytest.mark.slow
 def test_the_system_out_of_descriptors_is_waited_for_and_told_once_a_second(
     tmp_path: Path,
 ) -> None:
@@ -113,6 +114,7 @@ def test_the_system_out_of_descriptors_is_waited_for_and_told_once_a_second(
         assert len(told) == 1
 
 
+@pytest.mark.slow
 def test_clients_that_knock_and_leave_are_hardly_felt(tmp_path: Path) -> None:
     with QServer(tmp_path) as server:
         knocked = []
