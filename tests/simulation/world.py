@@ -65,6 +65,8 @@ class World:
             self._loop, self._network, Random(f"machine {plan.seed}"), config, self._down
         )
         self._machine.sync_s = plan.disk_sync_s
+        self._has_settings = True
+        self._tasks: set[asyncio.Task[None]] = set()
         self._boots: asyncio.TimerHandle | None = None
         self._clients = [self._client(number) for number in plan.clients]
         self._loop.at_rest = self._check_at_rest
@@ -118,7 +120,7 @@ class World:
         until = self._loop.time() + self.plan.seconds
         self._boot()
         await self._set_up()
-        watch = self._loop.create_task(self._watch())
+        self._tasks.add(self._loop.create_task(self._watch()))
         lives = [self._loop.create_task(client.live(until)) for client in self._clients]
         for fault in self.plan.faults:
             await self._loop.pause(max(self._begins + fault.at - self._loop.time(), 0.0))
@@ -128,19 +130,18 @@ class World:
             await asyncio.wait(lives)
         for life in lives:
             life.result()
-        watch.cancel()
         await self._heal()
         await self._judge()
 
     async def _set_up(self) -> None:
-        await self._loop.pause(0.1)
-        talk = Talk(self._loop, self._network)
-        for queue in QUEUES:
-            line = f"QUEUE {queue} {SETTINGS}"
-            reply = await talk.ask(line.encode())
-            if reply is None or not reply.is_ok:
-                raise Violation(f"{line}: {reply}")
-        talk.cut()
+        """Give the queues their settings, once; and again where a power cut may have taken them."""
+        is_done = False
+        while not is_done:
+            await self._loop.pause(0.1)
+            talk = Talk(self._loop, self._network)
+            replies = [await talk.ask(f"QUEUE {queue} {SETTINGS}".encode()) for queue in QUEUES]
+            is_done = all(reply is not None and reply.is_ok for reply in replies)
+            talk.cut()
 
     async def _watch(self) -> None:
         """A server that works answers."""
@@ -161,6 +162,9 @@ class World:
 
     def _boot(self) -> None:
         self._boots = None
+        if not self._has_settings:
+            self._has_settings = True
+            self._tasks.add(self._loop.create_task(self._set_up()))
         if not self._machine.boot() and self._boots is None:
             self._boots = self._loop.call_later(1.0, self._boot)
         self.tell("world", "the server starts" if self._machine.server else "no start")
@@ -175,6 +179,7 @@ class World:
             # An interval begins with the first write after a sync, which itself takes its time.
             window_s = self.plan.sync_s + 1.0 if self.plan.sync_s else now
             self._history.lost_power(now - window_s)
+            self._has_settings = False
         if not self._history.may_delay(now):
             self._history.clock_not_noticed()
         if self._boots is None:
