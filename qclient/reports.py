@@ -132,7 +132,7 @@ class Peer(msgspec.Struct, frozen=True):
         number: who connected later has the higher one.
         connected_s: for how long.
         idle_s: since it was last heard.
-        requests: how many it sent.
+        requests: how many of it were taken up.
         client: what it calls itself, or None.
         session: whose leases it takes, or None.
         leases: how many its session holds.

@@ -19,7 +19,7 @@ class Seen(NamedTuple):
         number: who connected later has the higher one.
         connected_at: monotonic second.
         heard_at: monotonic second of its last bytes.
-        requests: lines that it sent.
+        requests: how many of it were taken up.
     """
 
     number: int

@@ -37,14 +37,13 @@ class Conversation:
 
     Attributes:
         backlog_bytes: bytes heard since everything was last answered.
-        requests: how many were heard.
 
     Args:
         woken: called when a request that waited is answered, from within a broker call: `go_on` is
             then to be called, but not from there.
     """
 
-    __slots__ = ("_backlog", "_lost_framing", "_reader", "backlog_bytes", "client", "requests")
+    __slots__ = ("_backlog", "_heard", "_lost_framing", "_reader", "backlog_bytes", "client")
 
     def __init__(
         self, broker: Broker, grammar: Grammar, about: About, woken: Callable[[], None]
@@ -54,12 +53,17 @@ class Conversation:
         self._backlog: deque[bytes] = deque()
         self._lost_framing: FramingError | None = None
         self.backlog_bytes = 0
-        self.requests = 0
+        self._heard = 0
 
     @property
     def backlog(self) -> int:
         """How many lines are heard and not answered, besides a request that waits."""
         return len(self._backlog)
+
+    @property
+    def requests(self) -> int:
+        """How many requests have been taken up: answered, or waiting."""
+        return self._heard - len(self._backlog)
 
     @property
     def is_waiting(self) -> bool:
@@ -80,7 +84,7 @@ class Conversation:
             self.backlog_bytes += len(data)
             heard, self._lost_framing = self._reader.feed(data)
             self._backlog += heard
-            self.requests += len(heard)
+            self._heard += len(heard)
 
     def go_on(self, now: float, budget: int) -> bytes:
         """Answer up to `budget` lines, as far as none waits; fewer if they may take their time."""
@@ -117,7 +121,7 @@ class Conversation:
         """A line that does not begin with a verb and a space."""
         verb, rest = split_word(line)
         if not verb or line[0] == _COMMENT:
-            self.requests -= 1
+            self._heard -= 1
             return None
         handler = _HANDLERS.get(verb.upper())
         if handler is None:

@@ -48,7 +48,7 @@ def test_who_waits_says_for_what(sim: Sim, peer: Peer) -> None:
     asking.send(b"RESULT 1 wait=60\n")
     rows = peer.ask("CLIENTS")
     assert rows[1:3] == [
-        "* 2 connected=0 idle=0 requests=2 waiting=b,c",
+        "* 2 connected=0 idle=0 requests=1 waiting=b,c",
         "* 3 connected=0 idle=0 requests=1 result=1",
     ]
     peer.ask("PURGE a")
