@@ -37,9 +37,9 @@ def main(ctx: click.Context, /, **values: Any) -> None:
     """
     ctx.obj = values
     if ctx.invoked_subcommand is None:
+        logs.configure(values["log_format"], values["log_level"])
         from qserver.server.run import run  # noqa: PLC0415 - the loop is not needed for --help
 
-        logs.configure(values["log_format"], values["log_level"])
         sys.exit(run(to_config(values)))
 
 

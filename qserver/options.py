@@ -6,7 +6,6 @@ One table for all three; the first that is given counts, in that order. `--data-
 
 import os
 import re
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -235,6 +234,8 @@ def add_options(command: F) -> F:
 def _read_file(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
     if path is None:
         return
+    import tomllib  # noqa: PLC0415 - few have a file
+
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -27,6 +27,30 @@ def test_help_names_every_option_and_how_else_to_set_it() -> None:
         assert option in shown
 
 
+def imported(program: str) -> set[str]:
+    """The modules that a process has imported at the end of this."""
+    words = [sys.executable, "-c", f"{program}\nimport sys; print(*sys.modules)"]
+    return set(subprocess.run(words, capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_a_server_starts_without_importing_what_is_slow_and_not_needed_yet() -> None:
+    modules = imported(
+        "from qserver import cli, logs\nlogs.configure('json', 'info')\nimport qserver.server.run"
+    )
+    assert modules >= {"structlog", "uvloop", "click"}
+    assert {"rich", "pygments", "tomllib"} & modules == set()
+
+
+def test_help_needs_no_loop_and_no_logging() -> None:
+    modules = imported("import qserver.cli")
+    assert {"asyncio", "uvloop", "structlog", "rich", "tomllib"} & modules == set()
+
+
+def test_rich_is_there_for_whoever_asks_for_it_later() -> None:
+    late = "from qserver import logs\nlogs.configure('text', 'info')\nimport rich.console"
+    assert "rich.console" in imported(late)
+
+
 def test_version_is_the_package_s() -> None:
     assert qserver("--version").stdout == f"qserver {__version__}\n"
 
