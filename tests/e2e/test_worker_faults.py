@@ -162,6 +162,21 @@ def test_a_worker_keeps_its_tasks_while_its_server_is_killed_and_started_again(
     assert (notes.count("begin"), notes.count("end")) == (20, 20)
 
 
+def test_a_blocked_worker_keeps_its_session_while_its_server_starts_again(
+    tmp_path: Path, notes: Notes
+) -> None:
+    flags = ("--lease", "60", "--session-grace", "1", "--blocked", "200ms")
+    with QServer(tmp_path / "data") as first:
+        port = first.port
+        put_block(first, 2.5)
+        with WorkerProcess(first.url, notes, *flags, "--burst") as worker:
+            wait_until(lambda: notes.count("begin") == 1)
+            first.kill()
+            with QServer(tmp_path / "data", port=port) as second:
+                assert worker.wait()[0] == 0
+                assert (notes.count("begin"), stored(second)) == (1, [])
+
+
 @pytest.mark.slow
 def test_four_workers_outlive_their_server_and_every_task_is_done(
     tmp_path: Path, notes: Notes

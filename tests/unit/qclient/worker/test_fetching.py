@@ -19,7 +19,7 @@ from tests.unit.qclient.client_fakes import (
     until,
     virtual,
 )
-from tests.unit.qclient.worker.fakes import Bench, task_of
+from tests.unit.qclient.worker.fakes import Bench, message, task_of
 
 
 class Rig:
@@ -97,7 +97,8 @@ def test_a_prefetch_by_choice_is_asked_for_too() -> None:
             it.bench.gate(1)
             await it.put(5)
             await until(lambda: len(it.bench.slots.ready) == 2)
-            await passes(5)  # by choice it may wait here for as long as it takes
+            it.bench.now += 5
+            await passes(1)  # by choice it may wait here for as long as it takes
             assert (len(it.bench.slots.ready), it.counts.released) == (2, 0)
 
     virtual(main())
@@ -144,6 +145,26 @@ def test_stopping_a_get_that_waits_leaves_nothing_leased() -> None:
         async with rig(2) as it:
             await until(lambda: len(it.gets()) == 1)
         assert it.server.sent("RELEASE") == []
+
+    virtual(main())
+
+
+def test_what_comes_in_the_very_turn_of_the_stop_is_given_back() -> None:
+    async def main() -> None:
+        async with connected() as (server, client):
+            it = Rig(server, client, Bench(1))
+
+            async def lease(*_: object, **__: object) -> list[Any]:
+                fetch.cancel()
+                return [message(7)]
+
+            client.lease = lease  # type: ignore[method-assign]
+            fetch = asyncio.create_task(it.fetching.run())
+            await asyncio.wait([fetch])
+            assert it.counts.released == 1
+            await client.settling.drain()
+            assert server.sent("RELEASE") == ["RELEASE 7.7"]
+            await it.bench.slots.close()
 
     virtual(main())
 

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from qclient.middleware import compose, standard
 from qclient.middleware.logging import Logging
+from qclient.middleware.timeout import timeout
 from qclient.settling import Settling
 from qclient.tasks import Reject, Retry, Why
 from qclient.worker.delivery import Delivery
@@ -103,6 +104,28 @@ def test_a_timeout_is_a_failure_that_says_where_it_was() -> None:
     text = settled.reasons[0] or ""
     assert text.startswith("TimeoutError: it ran for longer than its timeout of 3600 s\n")
     assert "passes: await future" in text
+
+
+def test_a_timeout_is_the_tasks_and_not_that_of_the_middleware_around_it() -> None:
+    settled, out = outcomes()
+
+    async def lingering(call_next: Any, given: Delivery) -> Any:
+        result = await call_next(given)
+        benches[0].now += 60
+        await passes(1)
+        return result
+
+    async def main() -> None:
+        bench = Bench(1, compose([lingering, timeout], lambda _: passes(0.1)))
+        benches.append(bench)
+        bench.slots._finish = out.finish
+        bench.slots.take([delivery(1, task_of(timeout=30))])
+        await bench.slots.wait_quiet()
+        await bench.slots.close()
+
+    benches: list[Bench] = []
+    virtual(main())
+    assert settled.words == ["ack 1.1"]
 
 
 def test_a_stop_releases_and_counts_nothing() -> None:

@@ -111,6 +111,13 @@ def test_what_does_not_fit_is_rejected_with_a_reason(args: str, kwargs: str, why
     assert str(caught.value) == why
 
 
+def test_an_argument_that_must_be_named_is_missed() -> None:
+    def named(n: int, *, flag: bool) -> None: ...
+
+    with pytest.raises(Reject, match="missing a required argument: 'flag'"):
+        read(named, "[1]")
+
+
 @pytest.mark.parametrize(
     "raw",
     [
