@@ -110,7 +110,7 @@ class Compactor:
         if not self._goal:
             self._goal, self._written_since = self._recorder.segment, 0
         budget = max(PACE * grown, SLICE_BYTES * is_behind)
-        budget = min(budget, MOVED_BYTES_MAX, journal.segment_bytes_max)
+        budget = min(budget, MOVED_BYTES_MAX)
         is_behind &= self._move(budget) > 0
         self._size_before = journal.size + journal.pending_bytes
         self.moved_bytes += self._size_before - size

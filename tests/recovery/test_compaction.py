@@ -12,7 +12,7 @@ from tests.recovery.churn import Churn, move_everything, standing
 ALL_STATES = list(range(len(STATES)))
 
 
-def test_a_million_delays_releases_and_nacks_over_a_thousand_messages() -> None:
+def test_delays_releases_and_nacks_over_a_thousand_messages() -> None:
     churn = Churn()
     admin.configure(churn.broker, "q", {"max_failures": 0, "backoff": 1.0, "backoff_max": 1.0})
     for number in range(1000):
@@ -22,23 +22,6 @@ def test_a_million_delays_releases_and_nacks_over_a_thousand_messages() -> None:
         assert len(receipts) == 1000
         settle.release(churn.broker, churn.now, receipts[::2])
         settle.nack(churn.broker, churn.now, receipts[1::2], delay_s=1.0, reason=f"try {cycle}")
-        churn.end_turn()
-        churn.pass_time(1.1)
-        churn.end_turn()
-    before = standing(churn.broker)
-    assert standing(churn.restarted()) == before
-
-
-@pytest.mark.slow
-def test_the_same_a_million_times() -> None:
-    churn = Churn()
-    admin.configure(churn.broker, "q", {"max_failures": 0})
-    for number in range(1000):
-        put(churn.broker, churn.now, "q", b'{"n":%d}' % number)
-    for _ in range(500):
-        receipts = churn.get("q", 1000)
-        settle.release(churn.broker, churn.now, receipts[::2])
-        settle.nack(churn.broker, churn.now, receipts[1::2], delay_s=1.0)
         churn.end_turn()
         churn.pass_time(1.1)
         churn.end_turn()

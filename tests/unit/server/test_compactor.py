@@ -117,6 +117,8 @@ def test_when_the_bound_is_near_a_slice_is_moved_with_every_turn_till_it_is_not(
         churn.broker.withdraw(message)
         churn.recorder.gone([message.id])
     churn._commit()
+    assert churn.compactor.move_some()  # for what has just been written
+    churn._commit()
     turns = 0
     while churn.compactor.move_some():
         assert churn.journal.pending_bytes < 1.5 * SLICE_BYTES
@@ -125,3 +127,16 @@ def test_when_the_bound_is_near_a_slice_is_moved_with_every_turn_till_it_is_not(
     assert turns > 1
     limit = GROWTH_MAX * live_bytes(churn.broker) + churn.segment_bytes_max
     assert churn.journal.size <= BEHIND * limit + churn.segment_bytes_max
+
+
+def test_batches_larger_than_a_segment_pass_the_bound_by_no_more_than_themselves() -> None:
+    """What keeps several segments alive is moved with one batch then."""
+    churn = growing(500)
+    for _ in range(50):
+        size = write(churn, 1000)
+        assert size > 3 * churn.segment_bytes_max
+        while churn.compactor.move_some():
+            churn._commit()
+        churn._commit()
+        bound = 2 * live_bytes(churn.broker) + 2 * churn.segment_bytes_max
+        assert churn.journal.size <= bound + 2 * size
