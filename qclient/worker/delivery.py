@@ -27,6 +27,8 @@ class Delivery(msgspec.Struct, eq=False):
         task: what is run.
         args: its arguments by position.
         kwargs: its arguments by name.
+        due_ms: when it could begin at the earliest, in milliseconds since 1970; 0 where its
+            producer did not say.
         arrived_at: when it came to this worker, by `time.monotonic()`.
         began_at: when it began, by the same clock.
         expires_at: when it will be cancelled for its timeout, by the same clock, or None.
@@ -38,6 +40,7 @@ class Delivery(msgspec.Struct, eq=False):
     task: Task[..., Any]
     args: Sequence[Any] = ()
     kwargs: Mapping[str, Any] = {}
+    due_ms: float = 0
     arrived_at: float = 0.0
     began_at: float = 0.0
     expires_at: float | None = None

@@ -147,7 +147,7 @@ class Fetching:
         if task is None:
             raise Reject(f"no task {call.task!r} here")
         args, kwargs = task.read(call)
-        return Delivery(message, task, args, kwargs)
+        return Delivery(message, task, args, kwargs, call.due_ms)
 
     async def _one_more(self) -> bool:
         messages = await self._get(1, 0)

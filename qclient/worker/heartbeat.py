@@ -100,7 +100,7 @@ class Heartbeat:
     def _run(self) -> None:
         period_s = min(self._lease_s / 3, self._watch.period_s)
         touch_at = 0.0
-        while not self._stopped.wait(period_s):
+        while not self._stopped.is_set():
             now = time.monotonic()
             self._look(now)
             try:
@@ -112,6 +112,7 @@ class Heartbeat:
                 self._drop()
                 if not self._stopped.is_set():
                     logger.warning("the heartbeat has no connection: %s", error)
+            self._stopped.wait(period_s)
         self._drop()
 
     def _look(self, now: float) -> None:

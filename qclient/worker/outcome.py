@@ -4,25 +4,30 @@ a result                        ACK
 Reject                          NACK dead=yes
 Retry                           NACK, delay= its own
 another exception               NACK, the queue's backoff
+Release                         RELEASE: nothing is counted
 cancelled for a stop            RELEASE: nothing is counted
 cancelled for a lost lease      nothing: the message is someone else's
 """
 
 import asyncio
 import traceback
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
 from qclient.message import Message, reason_text
 from qclient.settling import Settling
-from qclient.tasks.control import Reject, Retry, Why
+from qclient.tasks.control import Reject, Release, Retry, Why
 from qclient.worker.delivery import Delivery
 
 FRAMES_MAX: Final = 6
 """Lines of a traceback that are kept: the innermost ones, of code that is not this package's."""
 
 _OURS: Final = __file__.rsplit("/", 2)[0]
+
+
+Ending = Literal["done", "failed", "dead", "released", "lost"]
+"""How a run ended, in the words of `Counts`."""
 
 
 class Counts(msgspec.Struct):
@@ -32,7 +37,8 @@ class Counts(msgspec.Struct):
         done: ended well, and acked: also where that came too late, see `Worker.stale`.
         failed: to be tried again.
         dead: given up.
-        released: given back, nothing counted: not begun, or cancelled because the worker stopped.
+        released: given back, nothing counted: not begun, cancelled because the worker stopped, or
+            not for here and now (`Release`).
         lost: their lease ended while they ran or waited.
     """
 
@@ -57,12 +63,13 @@ class Outcomes:
     def finish(self, delivery: Delivery, error: BaseException | None) -> None:
         """Settle a delivery that has run."""
         message = delivery.message
-        if error is None and not message.is_lost:
+        ended = ending(delivery, error)
+        if ended == "done":
             self.counts.done += 1
             self._settling.ack(message, None)
-        elif message.is_lost:
+        elif ended == "lost":
             self.counts.lost += 1
-        elif isinstance(error, asyncio.CancelledError) and delivery.cancelled_for == Why.STOP:
+        elif ended == "released":
             self.release(message)
         else:
             assert error is not None
@@ -82,6 +89,18 @@ class Outcomes:
         """Give back what was not finished, or not begun."""
         self.counts.released += 1
         self._settling.release(message, None)
+
+
+def ending(delivery: Delivery, error: BaseException | None) -> Ending:
+    """How a run ended that raised this, or nothing."""
+    if delivery.message.is_lost:
+        return "lost"
+    if error is None:
+        return "done"
+    if isinstance(error, Reject):
+        return "dead"
+    is_stopped = isinstance(error, asyncio.CancelledError) and delivery.cancelled_for == Why.STOP
+    return "released" if is_stopped or isinstance(error, Release) else "failed"
 
 
 def reason(error: BaseException) -> str:

@@ -132,9 +132,12 @@ class Worker:
                 raise
             finally:
                 self._connecting = None
+            stack.enter_context(self.app.bound(client))
             await stack.enter_async_context(self._lifespan())
-            with self.app.bound(client):
-                await self._work(client)
+            for each in self.middleware:
+                if hasattr(each, "lifespan"):
+                    await stack.enter_async_context(each.lifespan(self))
+            await self._work(client)
 
     # ── what the heartbeat asks and tells ──
 
