@@ -44,6 +44,7 @@ Progress = Callable[[int, int], None]
 @click.option("--priority", type=click.IntRange(0, 9), help="Higher is delivered first.")
 @click.option("--ttl", type=seconds, help="Dropped if not delivered by then.")
 @click.option("--dedup", help="Store it only once in the queue's window; for one message.")
+@click.option("--dedup-window", type=seconds, help="How long that holds, instead of the queue's.")
 @click.option("--key", help="Kept and shown; list can filter by it.")
 @click.option("--trace", help="Handed to the consumer.")
 @click.option("--ids", is_flag=True, help="Print the id of each message, also of a bulk.")
@@ -59,6 +60,7 @@ def put(
     at: datetime | None,
     priority: int | None,
     ttl: float | None,
+    dedup_window: float | None,
     key: str | None,
     trace: str | None,
 ) -> None:
@@ -68,7 +70,14 @@ def put(
     many were stored. A line that is not JSON ends it, and nothing behind that line is stored.
     """
     head = verbs.put_head(
-        queue, delay=delay, at=at, priority=priority, ttl=ttl, key=key, trace=trace
+        queue,
+        delay=delay,
+        at=at,
+        priority=priority,
+        ttl=ttl,
+        key=key,
+        trace=trace,
+        dedup_window=dedup_window,
     )
     if body is not None and body != "-":
         _put_one(context, head, body.encode("utf-8", "surrogateescape"), dedup)

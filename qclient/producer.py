@@ -47,6 +47,7 @@ class Producer:
         priority: int | None = None,
         ttl: Duration | None = None,
         dedup: str | None = None,
+        dedup_window: Duration | None = None,
         key: str | None = None,
         trace: str | None = None,
     ) -> Put:
@@ -59,6 +60,7 @@ class Producer:
             priority=self._priority if priority is None else priority,
             ttl=self._ttl if ttl is None else ttl,
             dedup=dedup,
+            dedup_window=dedup_window,
             key=self._key if key is None else key,
             trace=self._trace if trace is None else trace,
         )

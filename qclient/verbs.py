@@ -51,6 +51,7 @@ def put_head(
     ttl: Duration | None = None,
     key: str | None = None,
     trace: str | None = None,
+    dedup_window: Duration | None = None,
 ) -> bytes:
     """A PUT up to its `dedup` option and body: the same for every message of a batch."""
     head = b"PUT %b " % name(queue)
@@ -68,6 +69,8 @@ def put_head(
         head += b"key=%b " % text(key)
     if trace is not None:
         head += b"trace=%b " % text(trace)
+    if dedup_window is not None:
+        head += b"dedup_window=%b " % duration(dedup_window, "dedup_window")
     return head
 
 

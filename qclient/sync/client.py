@@ -81,6 +81,7 @@ class Client(Caretaker):
         priority: int | None = None,
         ttl: Duration | None = None,
         dedup: str | None = None,
+        dedup_window: Duration | None = None,
         key: str | None = None,
         trace: str | None = None,
     ) -> Put:
@@ -95,6 +96,7 @@ class Client(Caretaker):
             priority: 0 to 9, higher first; the server's default is 4.
             ttl: dropped if not delivered by then.
             dedup: a second message with this key stores nothing, within the queue's window.
+            dedup_window: how long this key holds instead; seconds or timedelta.
             key: kept and shown; `list` can filter by it.
             trace: handed to the consumer as it is.
 
@@ -103,7 +105,14 @@ class Client(Caretaker):
             ConnectionLost: no reply in time; with `maybe_done` it may be stored.
         """
         head = verbs.put_head(
-            queue, delay=delay, at=at, priority=priority, ttl=ttl, key=key, trace=trace
+            queue,
+            delay=delay,
+            at=at,
+            priority=priority,
+            ttl=ttl,
+            key=key,
+            trace=trace,
+            dedup_window=dedup_window,
         )
         return self._link.run(self._puts.request(head, item, dedup))
 

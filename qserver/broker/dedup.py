@@ -1,21 +1,22 @@
-"""The dedup keys of one queue: which id a key was stored under, for the queue's window."""
+"""The dedup keys of one queue: which id a key was stored under, for a window."""
 
 from collections import deque
+from heapq import heapify, heappop, heappush
 
 
 class Dedup:
     """Keys with the time until which each holds, in monotonic seconds.
 
-    They stand in the order of their segments, and expire in the order they came while the window
-    stays the same; after it was shortened, an older key can keep a newer one in memory a little
-    longer, but `find` never answers with a key whose time is over.
+    They stand in the order of their segments. While all have the same window they expire in the
+    order they came, which a deque keeps; one that expires before the last of these goes to a heap.
     """
 
-    __slots__ = ("_keys", "_order")
+    __slots__ = ("_early", "_keys", "_order")
 
     def __init__(self) -> None:
         self._keys: dict[str, tuple[int, float, int]] = {}
-        self._order: deque[tuple[str, float]] = deque()
+        self._order: deque[tuple[float, str]] = deque()
+        self._early: list[tuple[float, str]] = []
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -33,19 +34,27 @@ class Dedup:
         """
         old = self._keys.pop(key, None)  # so that it goes to the end
         self._keys[key] = (message_id, until, segment)
-        self._order.append((key, until))
+        if not self._order or until >= self._order[-1][0]:
+            self._order.append((until, key))
+        else:
+            heappush(self._early, (until, key))
         return None if old is None else old[2]
 
     def expire(self, now: float) -> list[int]:
         """Forget the keys whose time is over; the segments that had them."""
-        segments = []
-        while self._order and self._order[0][1] <= now:
-            key, until = self._order.popleft()
-            entry = self._keys.get(key)
-            if entry is not None and entry[1] == until:
-                del self._keys[key]
-                segments.append(entry[2])
+        segments: list[int] = []
+        while self._order and self._order[0][0] <= now:
+            self._forget(self._order.popleft(), segments)
+        while self._early and self._early[0][0] <= now:
+            self._forget(heappop(self._early), segments)
         return segments
+
+    def _forget(self, due: tuple[float, str], segments: list[int]) -> None:
+        until, key = due
+        entry = self._keys.get(key)
+        if entry is not None and entry[1] == until:  # else it was used again
+            del self._keys[key]
+            segments.append(entry[2])
 
     def move(self, segment: int, target: int, count: int) -> list[tuple[str, int, float]]:
         """Let keys that stand in `segment`, the oldest one, stand in `target`: up to `count`.
@@ -67,15 +76,19 @@ class Dedup:
         """Let every key hold so much longer."""
         for key, (message_id, until, segment) in self._keys.items():
             self._keys[key] = (message_id, until + seconds, segment)
-        self._order = deque((key, until + seconds) for key, until in self._order)
+        self._order = deque((until + seconds, key) for until, key in self._order)
+        self._early = [(until + seconds, key) for until, key in self._early]
+        heapify(self._early)  # rounding may have made two of them equal
 
     def sort(self) -> None:
         """Put keys that were added out of order into the order in which they expire."""
-        self._order = deque(sorted(self._order, key=lambda entry: entry[1]))
+        self._order = deque(sorted([*self._order, *self._early]))
+        self._early = []
 
     def next_deadline(self) -> float | None:
         """When the first key expires."""
-        return self._order[0][1] if self._order else None
+        firsts = [order[0][0] for order in (self._order, self._early) if order]
+        return min(firsts, default=None)
 
     def segments(self) -> list[int]:
         """The segment of each key."""

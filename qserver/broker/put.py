@@ -19,6 +19,7 @@ class Options:
     priority: int = PRIORITY_DEFAULT
     ttl: float = 0.0
     dedup: str | None = None
+    dedup_window: float | None = None
     key: str | None = None
     trace: str | None = None
 
@@ -94,7 +95,8 @@ def put_with(
     queue.index.add(message.id)
     dedup_until = 0.0
     if options.dedup is not None:
-        dedup_until = now + settings.dedup_window
+        asked = options.dedup_window
+        dedup_until = now + (settings.dedup_window if asked is None else asked)
         remember_key(broker, queue, options.dedup, message.id, dedup_until, now)
     broker.recorder.put_with(
         queue.encoded,
@@ -130,7 +132,7 @@ def remember_key(
     if replaced is not None:
         live[replaced] -= 1
     expire_keys(broker, queue, now)
-    if queue.slot is None:
+    if queue.slot is None or now < until < queue.deadline:
         broker.wheel.schedule(queue, until)
 
 

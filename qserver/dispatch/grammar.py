@@ -53,6 +53,7 @@ class Grammar:
             b"priority": count_reader("priority", PRIORITY_MAX, 0),
             b"ttl": duration("ttl", 0.0, DURATION_S_MAX),
             b"dedup": text_reader("dedup", TEXT_BYTES_MAX),
+            b"dedup_window": duration("dedup_window", 0.0, DURATION_S_MAX),
             **key,
             b"trace": text_reader("trace", TRACE_BYTES_MAX),
         }

@@ -36,7 +36,8 @@ def help_(client: Client, rest: bytes, now: float) -> bytes:  # noqa: ARG001 - a
 
 VERBS: Final[dict[bytes, Verb]] = {
     b"PUT": Verb(
-        "PUT <queue> [delay=] [at=] [priority=] [ttl=] [dedup=] [key=] [trace=] <json>",
+        "PUT <queue> [delay=] [at=] [priority=] [ttl=] [dedup=] [dedup_window=] [key=] [trace=] "
+        "<json>",
         "store a message; OK <id>",
         message_verbs.put,
     ),

@@ -14,7 +14,7 @@ from qclient.replies import Request
 
 PROTOCOL = Path(__file__).parents[2] / "protocol.md"
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-DURATIONS = {"delay", "ttl", "wait", "lease", "grace", "backoff", "retain"}
+DURATIONS = {"delay", "ttl", "wait", "lease", "grace", "backoff", "retain", "dedup_window"}
 COUNTS = {"count", "priority", "max_failures", "max_messages"}
 
 Exchange = tuple[str, list[str]]

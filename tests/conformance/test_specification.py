@@ -96,7 +96,7 @@ def test_a_verb_takes_the_options_of_its_documented_form(
     name = form.split(maxsplit=1)[0]
     written = re.search(rf"`({re.escape(form)}[^`]*)`", verbs()[name])
     assert written is not None
-    assert sorted(re.findall(r"\[([a-z]+)=", written[1])) == sorted(o.decode() for o in options)
+    assert sorted(re.findall(r"\[([a-z_]+)=", written[1])) == sorted(o.decode() for o in options)
 
 
 def test_the_options_of_a_put_are_explained() -> None:

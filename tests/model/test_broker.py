@@ -49,6 +49,7 @@ OPTIONS: st.SearchStrategy[dict[str, Any]] = st.one_of(
             "priority": st.integers(0, 9),
             "ttl": LONG,
             "dedup": KEYS,
+            "dedup_window": st.sampled_from([0.0, 0.5, 2.0, 900.0]),
             "key": KEYS,
             "trace": KEYS,
         },

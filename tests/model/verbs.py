@@ -37,7 +37,7 @@ class ModelBroker(Model):
         )
         message.texts = {name: options.get(name) for name in ("key", "trace", "dedup")}
         self.messages[message.id] = message
-        window = self.open(queue).settings["dedup_window"]
+        window = options.get("dedup_window", self.open(queue).settings["dedup_window"])
         if key:
             self.queues[queue].keys[key] = message.id, self.now + window, wall + window
         if ttl := options.get("ttl") or self.setting(queue, "ttl"):

@@ -128,3 +128,43 @@ def test_a_key_that_is_used_again_stands_with_those_of_its_new_segment() -> None
     dedup.add("again", 3, until=99.0, segment=2)
     assert dedup.move(1, 3, count=10) == [("old", 2, 99.0)]
     assert dedup.segments() == [2, 3]
+
+
+def test_a_put_can_say_how_long_its_own_key_holds(bench: Bench) -> None:
+    bench.put(dedup="long", dedup_window=3600.0)
+    bench.put(dedup="short", dedup_window=1.0)
+    bench.put(dedup="none", dedup_window=0.0)
+    assert bench.put(dedup="none") == 4
+    bench.after(1)
+    assert bench.put(dedup="short") == 5
+    bench.after(3598)
+    assert bench.put(dedup="long") == 1
+    bench.after(1)
+    assert bench.put(dedup="long") == 6
+
+
+def test_a_key_that_holds_long_keeps_no_other_in_memory(bench: Bench) -> None:
+    bench.configure(dedup_window=10)
+    bench.put(dedup="long", dedup_window=3600.0)
+    for n in range(20):
+        bench.put(dedup=f"k{n}")
+        bench.after(1)
+    for each in (bench, bench.rebuilt()):
+        each.put(dedup="one more")
+        dedup = each.broker.queues["q"].dedup
+        assert dedup is not None
+        assert len(dedup) <= 13
+        each.after(12)
+        assert len(dedup) == 1
+        assert each.put(dedup="long") == 1
+
+
+def test_keys_of_many_windows_are_forgotten_each_in_its_time() -> None:
+    dedup = Dedup()
+    for n, until in enumerate((50.0, 30.0, 60.0, 10.0, 40.0, 20.0)):
+        dedup.add(f"k{n}", n, until=until, segment=n)
+    assert dedup.next_deadline() == 10
+    dedup.shift(5.0)
+    forgotten = [dedup.expire(now) for now in (14.9, 15.0, 35.0, 54.9, 65.0)]
+    assert forgotten == [[], [3], [5, 1], [4], [0, 2]]
+    assert dedup.next_deadline() is None
