@@ -22,8 +22,8 @@ REASON_BYTES_MAX: Final = 4096
 PROGRESS_BYTES_MAX: Final = 4096
 QUEUES_PER_GET_MAX: Final = 64
 LIST_COUNT_DEFAULT: Final = 100
-LIST_SCAN_MAX: Final = 20_000
-"""How many messages one LIST looks at before it answers with `next=`: about 2 ms of work."""
+LIST_SCAN_MAX: Final = 5_000
+"""How many messages one LIST looks at before it answers with `next=`: 1 to 3 ms of work."""
 
 PRIORITY_DEFAULT: Final = 4
 PRIORITY_MAX: Final = 9
