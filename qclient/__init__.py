@@ -47,6 +47,7 @@ synchronous client can stand on the same ground:
     tasks/job.py         what putting a task gives back
     tasks/envelope.py    the message of a task
     tasks/arguments.py   a function's arguments: checked, and read as it annotates them
+    tasks/putting.py     one put under way, and what wraps it
     tasks/task.py        a function that can be put
     tasks/app.py         the tasks of a service by name
 

@@ -13,7 +13,7 @@ import structlog
 from structlog.contextvars import bind_contextvars, unbind_contextvars
 
 from qclient.middleware import CallNext
-from qclient.tasks.control import Reject, Retry
+from qclient.tasks.control import Reject, Release, Retry
 from qclient.worker.delivery import Delivery
 
 logger = structlog.stdlib.get_logger("qclient.worker")
@@ -53,6 +53,9 @@ class Logging:
             raise
         except Reject as error:
             logger.error("failed for good", exc_info=error.__cause__, **_why(error))  # noqa: TRY400
+            raise
+        except Release as error:
+            logger.debug("given back", **_why(error))
             raise
         except Exception as error:
             logger.warning("failed", exc_info=error)

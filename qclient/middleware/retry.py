@@ -3,7 +3,7 @@
 from typing import Any
 
 from qclient.middleware import CallNext
-from qclient.tasks.control import Reject, Retry
+from qclient.tasks.control import Reject, Release, Retry
 from qclient.worker.delivery import Delivery
 
 
@@ -19,7 +19,7 @@ async def retry(call_next: CallNext, delivery: Delivery) -> Any:
     """
     try:
         return await call_next(delivery)
-    except Reject:
+    except (Reject, Release):
         raise
     except Exception as error:
         rules = delivery.task.rules

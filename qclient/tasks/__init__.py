@@ -12,8 +12,19 @@
 """
 
 from qclient.tasks.app import App
-from qclient.tasks.control import Reject, Retry, Why
+from qclient.tasks.control import Reject, Release, Retry, Why
 from qclient.tasks.job import Job
 from qclient.tasks.task import AsyncTask, Call, PlainTask, Task
 
-__all__ = ["App", "AsyncTask", "Call", "Job", "PlainTask", "Reject", "Retry", "Task", "Why"]
+__all__ = [
+    "App",
+    "AsyncTask",
+    "Call",
+    "Job",
+    "PlainTask",
+    "Reject",
+    "Release",
+    "Retry",
+    "Task",
+    "Why",
+]

@@ -14,6 +14,7 @@ from qclient.client import Client
 from qclient.errors import BadRequest, Closed
 from qclient.middleware import Middleware
 from qclient.opening import DEFAULT_URL, connect
+from qclient.tasks.putting import puttings
 from qclient.tasks.task import AsyncTask, Options, PlainTask, Rules, Task, Where
 from qclient.words import Duration, duration
 
@@ -62,6 +63,7 @@ class App:
         self.queue: Final = queue
         self.middleware: Final = None if middleware is None else tuple(middleware)
         self.lifespan: Final = lifespan
+        self.puttings: Final = puttings(self.middleware or ())
         self._tasks: dict[str, Task[..., Any]] = {}
         self._client: Client | None = None
 

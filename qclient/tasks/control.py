@@ -2,6 +2,7 @@
 
     raise Retry(after=60)       failed for now: again in a minute
     raise Reject("no such user")    will never work: to the dead letters
+    raise Release()             not here and now: back to its place, nothing counted
     any other exception         failed: again after the task's backoff, if attempts are left
 
 A cancelled task asks its delivery why: `current().cancelled_for`.
@@ -33,6 +34,20 @@ class Reject(Exception):
 
     Args:
         reason: kept with the message, for people.
+    """
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason)
+
+
+class Release(Exception):
+    """Raised by middleware, or a task: not here and now, and nobody's fault.
+
+    The message goes back to its own place and nothing is counted. It can be delivered again at
+    once, to this worker too: whoever raises this for something that takes time has to wait first.
+
+    Args:
+        reason: for people; it is not kept with the message.
     """
 
     def __init__(self, reason: str = "") -> None:

@@ -2,7 +2,9 @@
 
     PUT mail {"task":"send","args":[3],"kwargs":{"subject":"hello"}}
 
-`args` and `kwargs` may be left out. What else is in the object is passed over, for newer ones.
+`args` and `kwargs` may be left out, and so may `due_ms`: when it could begin at the earliest, in
+milliseconds since 1970, for those that measure how long it waited. What else is in the object is
+passed over, for newer ones.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +21,7 @@ class Envelope(msgspec.Struct, omit_defaults=True):
     task: str
     args: Sequence[Any] = ()
     kwargs: Mapping[str, Any] = {}
+    due_ms: int = 0
 
 
 class Arrived(msgspec.Struct):
@@ -27,6 +30,7 @@ class Arrived(msgspec.Struct):
     task: str
     args: tuple[msgspec.Raw, ...] = ()
     kwargs: dict[str, msgspec.Raw] = {}
+    due_ms: float = 0
 
 
 _decode: Final[Callable[[bytes], Arrived]] = msgspec.json.Decoder(Arrived).decode

@@ -24,6 +24,7 @@ from qclient.backoff import Backoff
 from qclient.tasks.arguments import Arguments
 from qclient.tasks.envelope import Arrived, Envelope
 from qclient.tasks.job import Job
+from qclient.tasks.putting import Putting, entered
 from qclient.words import Duration
 
 if TYPE_CHECKING:
@@ -129,13 +130,13 @@ class Task(Generic[P, R]):
         """`put`, not run before `delay` has passed: seconds or timedelta."""
         self.arguments.check(args, kwargs)
         head = self.options.head(delay=delay)
-        return await self._put(head, Envelope(self.name, args, kwargs))
+        return await self._put(head, Envelope(self.name, args, kwargs), delay)
 
     async def put_at(self, when: datetime, /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """`put`, not run before `when`: an aware datetime."""
         self.arguments.check(args, kwargs)
         head = self.options.head(at=when)
-        return await self._put(head, Envelope(self.name, args, kwargs))
+        return await self._put(head, Envelope(self.name, args, kwargs), when)
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[P]:
         """A call to be put later, for `put_many`.
@@ -153,15 +154,17 @@ class Task(Generic[P, R]):
             BatchError: some were refused; its `outcomes` say which, the others are stored.
         """
         options = self.options
-        ids = await self._app.client.put_many(
-            options.queue,
-            (call.envelope for call in calls),
-            priority=options.priority,
-            ttl=options.ttl,
-            key=options.key,
-            trace=options.trace,
-        )
-        return [Job(number, options.queue) for number in ids]
+        putting = Putting(self, options.trace)
+        with entered(self._app.puttings, putting):
+            putting.ids = await self._app.client.put_many(
+                options.queue,
+                (putting.stamped(call.envelope) for call in calls),
+                priority=options.priority,
+                ttl=options.ttl,
+                key=options.key,
+                trace=putting.trace,
+            )
+        return [Job(number, options.queue) for number in putting.ids]
 
     def with_options(
         self,
@@ -198,7 +201,16 @@ class Task(Generic[P, R]):
             return (), {}
         return self.arguments.read(call.args, call.kwargs)
 
-    async def _put(self, head: bytes, envelope: Envelope) -> Job[R]:
+    async def _put(self, head: bytes, envelope: Envelope, later: Duration | datetime = 0) -> Job[R]:
+        if not self._app.puttings:
+            return await self._send(head, envelope)
+        putting = Putting(self, self.options.trace, later)
+        with entered(self._app.puttings, putting):
+            job = await self._send(putting.headed(head), putting.stamped(envelope))
+            putting.ids = (job.id,)
+            return job
+
+    async def _send(self, head: bytes, envelope: Envelope) -> Job[R]:
         options = self.options
         put = await self._app.client.put_with(head, envelope, options.dedup)
         return Job(put.id, options.queue, put.is_duplicate)
