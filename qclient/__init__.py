@@ -54,6 +54,14 @@ synchronous client can stand on the same ground:
     middleware/retry.py      what wraps each run: failures become Retry or Reject
     middleware/timeout.py    runs that take too long are cancelled
     middleware/logging.py    what fails is logged
+    middleware/measures.py   what metrics say about a run
+    middleware/prometheus.py counts, durations and latencies for Prometheus
+    middleware/statsd.py     the same for statsd; when it sends them
+    middleware/depths.py     how deep the queues are, for statsd
+    middleware/tracing.py    spans of OpenTelemetry, joined from the put to the run
+    middleware/turns.py      what limits do with a run that has to wait
+    middleware/rate_limit.py at most so many runs in a time
+    middleware/concurrency_limit.py  at most so many at once
 
     worker/settings.py   what can be set about a worker
     worker/delivery.py   one run of a task, and what it can ask about itself

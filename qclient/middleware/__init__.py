@@ -13,9 +13,27 @@ The first is the outermost. They are composed once, when a worker starts, so the
 that list and nothing else. What leaves the outermost decides what becomes of the message: a result
 acks it, `Retry` and `Reject` say so, any other exception is a failure.
 
-    logging.py      what fails is logged; the ids of the delivery are bound for every line
-    retry.py        failures become `Retry` after the task's backoff, or `Reject` after the last
-    timeout.py      a run that takes too long is cancelled
+One that is an object may have a life and a producer's half, too:
+
+    lifespan(worker)    gives an async context that a worker enters before it fetches anything,
+                        behind the app's own, and leaves when its last task has ended
+    putting(putting)    gives a context around each put of the app's tasks (`tasks/putting.py`)
+
+    logging.py            what fails is logged; the ids of the delivery are bound for every line
+    retry.py              failures become `Retry` after the backoff, or `Reject` after the last
+    timeout.py            a run that takes too long is cancelled
+    prometheus.py         counts, durations, latencies for Prometheus
+    statsd.py             the same for statsd, and how deep the queues are
+    tracing.py            OpenTelemetry's spans, joined from the put to the run
+    rate_limit.py         no more runs of a task than so many in a time
+    concurrency_limit.py  no more runs of a task, or of one of its keys, at once than so many
+
+The first three are what an App has unless it says otherwise. With all of them this order is right:
+
+    App(middleware=[Prometheus(), RateLimit(…), ConcurrencyLimit(…), Tracing(), *standard()])
+
+Metrics outermost see what really becomes of each run; limits outside of `timeout` don't count the
+waiting as running; what is traced is the run and not the waiting.
 """
 
 from collections.abc import Callable, Coroutine, Sequence

@@ -1,0 +1,185 @@
+"""At most so many runs at once."""
+
+import asyncio
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from qclient import BadRequest
+from qclient.middleware import compose
+from qclient.middleware.concurrency_limit import ConcurrencyLimit, Limit
+from qclient.tasks import App, Release, Why
+from qclient.worker.delivery import Delivery
+from qclient.worker.outcome import Counts
+from tests.unit.qclient.client_fakes import now, passes, virtual
+from tests.unit.qclient.middleware.chains import nothing, run
+from tests.unit.qclient.worker.fakes import delivery
+
+
+class Runs:
+    """Runs of a second each, all at once; notes when each ended, and how many were inside."""
+
+    def __init__(self, limits: Mapping[str, Limit | int], **options: Any) -> None:
+        self.limit = ConcurrencyLimit(limits, **options)
+        self.inside: dict[Any, int] = {}
+        self.most: dict[Any, int] = {}
+        self.ended: list[tuple[int, int]] = []
+        self.released: list[tuple[int, int]] = []
+
+    async def second(self, given: Delivery) -> None:
+        key = given.args[0] if given.args else given.kwargs.get("customer")
+        self.inside[key] = self.inside.get(key, 0) + 1
+        self.most[key] = max(self.most.get(key, 0), self.inside[key])
+        await passes(1)
+        self.inside[key] -= 1
+        if given.args[1:] == ("fails",):
+            raise ValueError
+        self.ended.append((given.id, round(now())))
+
+    async def one(self, given: Delivery) -> None:
+        try:
+            await compose([self.limit], self.second)(given)
+        except Release:
+            self.released.append((given.id, round(now())))
+        except ValueError:
+            pass
+
+    def play(self, *given: Delivery) -> None:
+        async def main() -> None:
+            await asyncio.gather(*[self.one(each) for each in given])
+
+        virtual(main())
+        assert self.limit._rooms == {}
+
+
+def sync_task() -> Any:
+    async def sync(customer: str, mode: str = "", /, *, fast: bool = False) -> None: ...
+
+    return App().task(sync)
+
+
+def keyed(number: int, *args: Any, **kwargs: Any) -> Delivery:
+    made = delivery(number, SYNC)
+    made.args, made.kwargs = args, kwargs
+    return made
+
+
+SYNC = sync_task()
+
+
+def test_no_more_run_at_once_and_the_others_follow_in_order() -> None:
+    runs = Runs({"nothing": 2}, hold=None)
+    runs.play(*[delivery(number) for number in range(1, 6)])
+    assert runs.ended == [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3)]
+    assert runs.most == {None: 2}
+
+
+def test_what_waits_too_long_is_given_back() -> None:
+    runs = Runs({"nothing": 1}, hold=2.5)
+    runs.play(*[delivery(number) for number in range(1, 6)])
+    assert runs.ended == [(1, 1), (2, 2), (3, 3)]
+    assert sorted(runs.released) == [(4, 2), (5, 2)]
+
+
+def test_other_tasks_have_no_limit() -> None:
+    runs = Runs({"other": 1})
+    runs.play(*[delivery(number) for number in range(1, 6)])
+    assert runs.most == {None: 5}
+
+
+@pytest.mark.parametrize("key", ["customer", lambda given: given.args[0]])
+def test_a_limit_can_be_of_each_key(key: Any) -> None:
+    runs = Runs({"sync": Limit(1, key=key)}, hold=None)
+    runs.play(keyed(1, "a"), keyed(2, "a"), keyed(3, "b"), keyed(4, "b", "x"), keyed(5, "c"))
+    assert runs.ended == [(1, 1), (3, 1), (5, 1), (2, 2), (4, 2)]
+    assert runs.most == {"a": 1, "b": 1, "c": 1}
+
+
+def test_an_argument_is_found_by_place_by_name_and_by_default() -> None:
+    async def mixed(first: int, customer: str = "a") -> None: ...
+
+    task = App().task(mixed)
+    by_place, by_name, by_default = (delivery(number, task) for number in (1, 2, 3))
+    by_place.args = 7, "a"
+    by_name.args, by_name.kwargs = (8,), {"customer": "a"}
+    by_default.args = (9,)
+    runs = Runs({"mixed": Limit(1, key="customer")}, hold=None)
+    runs.play(by_place, by_name, by_default)
+    assert runs.ended == [(1, 1), (2, 2), (3, 3)]
+
+
+def test_a_run_that_fails_makes_room() -> None:
+    runs = Runs({"sync": 1}, hold=None)
+    runs.play(keyed(1, "a", "fails"), keyed(2, "a"))
+    assert runs.ended == [(2, 2)]
+
+
+def test_the_time_waited_is_not_part_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qclient.middleware.concurrency_limit.time.monotonic", lambda: 77.0)
+    first, second = delivery(1), delivery(2)
+    Runs({"nothing": 1}, hold=None).play(first, second)
+    assert (first.began_at, second.began_at) == (0, 77)
+
+
+@pytest.mark.parametrize(
+    ("why", "words", "counts"),
+    [
+        (None, ["release 1.1"], Counts(released=1)),
+        (Why.STOP, ["release 1.1"], Counts(released=1)),
+        (Why.LOST, [], Counts(lost=1)),
+    ],
+)
+def test_one_that_waits_is_given_back_stopped_or_lost(
+    why: Why | None, words: list[str], counts: Counts
+) -> None:
+    limit = ConcurrencyLimit({"nothing": 1}, hold=5)
+
+    async def main() -> tuple[list[str], Counts]:
+        chain = compose([limit], lambda _: passes(60))
+        first = asyncio.ensure_future(chain(delivery(9)))
+        await passes(1)
+        found = await run([limit], delivery(), nothing, why)
+        assert now() < 10
+        await first
+        assert limit._rooms == {}
+        return found
+
+    assert virtual(main()) == (words, counts)
+
+
+def test_one_that_was_stopped_while_it_waited_leaves_its_turn_to_the_next() -> None:
+    limit = ConcurrencyLimit({"nothing": 1}, hold=None)
+
+    async def main() -> float:
+        chain = compose([limit], lambda _: passes(1))
+        first, second, third = (asyncio.ensure_future(chain(delivery(n))) for n in (1, 2, 3))
+        await passes(0.5)
+        second.cancel()
+        await asyncio.gather(first, third)
+        return now()
+
+    assert virtual(main()) == pytest.approx(2, abs=0.1)
+
+
+def test_a_limit_that_makes_no_sense_is_refused() -> None:
+    with pytest.raises(BadRequest, match="the limit of task 'nothing' is 1 or more, not 0"):
+        ConcurrencyLimit({"nothing": 0})
+    with pytest.raises(BadRequest, match="hold is more than 0 seconds"):
+        ConcurrencyLimit({"nothing": 1}, hold=0)
+
+
+def test_a_limit_for_a_task_or_an_argument_that_is_not_there_is_refused_at_the_start() -> None:
+    worker: Any = SimpleNamespace(app=SYNC._app)
+
+    async def start(limits: dict[str, Limit | int]) -> None:
+        async with ConcurrencyLimit(limits).lifespan(worker):
+            pass
+
+    virtual(start({"sync": Limit(1, key="customer")}))
+    virtual(start({"sync": Limit(1, key=lambda _: 1)}))
+    with pytest.raises(BadRequest, match="app 'app' has no task 'snyc' to limit"):
+        virtual(start({"snyc": 1}))
+    with pytest.raises(BadRequest, match="task 'sync' has no argument 'client' to limit by"):
+        virtual(start({"sync": Limit(1, key="client")}))
