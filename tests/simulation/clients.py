@@ -14,6 +14,9 @@ QUEUES = ("a", "b")
 SETTINGS = "lease=3 max_failures=0 max_losses=0 backoff=1 backoff_factor=2 backoff_max=2"
 """Of each queue."""
 
+VERBS = ("ACK", "DONE", "NACK", "RELEASE", "TOUCH", "forget")
+"""What becomes of a message that a client holds."""
+
 Held = tuple[Put, Lease]
 
 
@@ -174,7 +177,7 @@ class Client:
     async def _settle(self, talk: Talk) -> None:
         chance = self._chance
         put, lease = self._held.pop(chance.randrange(len(self._held)))
-        verb = chance.choices(("ACK", "NACK", "RELEASE", "TOUCH", "forget"), (10, 3, 3, 3, 1))[0]
+        verb = chance.choices(VERBS, (8, 3, 3, 3, 3, 1))[0]
         if verb == "forget":
             return
         now = self._loop.time()
@@ -187,22 +190,24 @@ class Client:
             return
         lease.settled_at = min(lease.settled_at, now)
         delay_s = chance.choice((0.2, 4.0))
-        line = f"NACK {receipt} delay={delay_s}" if verb == "NACK" else f"{verb} {receipt}"
-        was_gone, put.may_be_gone = put.may_be_gone, put.may_be_gone or verb == "ACK"
+        more = {"NACK": f" delay={delay_s}", "DONE": ' {"sum":1}'}
+        line = f"{verb} {receipt}{more.get(verb, '')}"
+        ends = verb in ("ACK", "DONE")
+        was_gone, put.may_be_gone = put.may_be_gone, put.may_be_gone or ends
         reply = await self._ask(talk, line)
         if reply is None:
             return
         put.may_be_gone = was_gone
         if not reply.is_ok or not reply.count:
             return
-        if verb == "ACK":
+        if ends:
             self._history.acked(put, lease, reply.at)
         elif verb == "NACK":
             kept_s = delay_s if self._history.may_delay(now) else 0.0
             self._history.returned(put, lease, now + kept_s)
         else:
             self._history.returned(put, lease, now)
-            put.ready_from[lease.number] = reply.at
+            put.given_back[lease.number] = now, reply.at
 
     async def _administer(self, talk: Talk) -> None:
         queue = self._chance.choice(QUEUES)

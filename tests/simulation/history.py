@@ -52,7 +52,7 @@ class Put:
         not_before: no lease above `not_before_lease` may be given out before.
         is_final: its ACK was answered OK, with that lease.
         may_be_gone: something was sent that removes it, and not answered.
-        ready_from: when the lease of that number was given back for sure.
+        given_back: when the lease of that number was given back: sent, and answered OK.
     """
 
     token: int
@@ -72,7 +72,7 @@ class Put:
     may_be_gone: bool = False
     has_new_counters: bool = False
     leases: list[Lease] = field(default_factory=list)
-    ready_from: dict[int, float] = field(default_factory=dict)
+    given_back: dict[int, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(eq=False)

@@ -41,9 +41,9 @@ def check_returned_first(history: History) -> None:
 
 
 def _check_returned(history: History, put: Put, number: int) -> None:
-    ready_at = put.ready_from.get(number)
-    if ready_at is None:
+    if number not in put.given_back:
         return
+    sent_at, ready_at = put.given_back[number]
     again = min((other.number for other in put.leases if other.number > number), default=None)
     if again is None:
         return
@@ -57,7 +57,7 @@ def _check_returned(history: History, put: Put, number: int) -> None:
             ready_at < first.asked_at
             and first.number < again
             and not any(
-                asked_at < first.told_at and gone_at > ready_at
+                asked_at < first.told_at and gone_at > sent_at
                 for asked_at, gone_at in history.lost_gets
             )
         ):
