@@ -1,9 +1,13 @@
 """Tasks, their arguments and their messages."""
 
 import enum
+import inspect
+import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from inspect import Parameter
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -109,6 +113,53 @@ def test_what_does_not_fit_is_rejected_with_a_reason(args: str, kwargs: str, why
     with pytest.raises(Reject) as caught:
         read(small, args, kwargs)
     assert str(caught.value) == why
+
+
+def signature(draw: random.Random) -> inspect.Signature:
+    """Any kinds of parameters, with and without defaults."""
+    names = iter("abcdefgh")
+    kinds: list[Any] = [Parameter.POSITIONAL_ONLY] * draw.randint(0, 2)
+    kinds += [Parameter.POSITIONAL_OR_KEYWORD] * draw.randint(0, 3)
+    required = draw.randint(0, len(kinds))
+    found = [
+        Parameter(next(names), kind, default=Parameter.empty if at < required else 1)
+        for at, kind in enumerate(kinds)
+    ]
+    if draw.random() < 0.3:
+        found.append(Parameter("rest", Parameter.VAR_POSITIONAL))
+    for _ in range(draw.randint(0, 2)):
+        default = draw.choice([1, Parameter.empty])
+        found.append(Parameter(next(names), Parameter.KEYWORD_ONLY, default=default))
+    if draw.random() < 0.3:
+        found.append(Parameter("more", Parameter.VAR_KEYWORD))
+    return inspect.Signature(found)
+
+
+def can_bind(check: Callable[..., Any], *given: Any, **named: Any) -> bool:
+    try:
+        check(*given, **named)
+    except TypeError:
+        return False
+    return True
+
+
+def test_what_is_checked_is_what_python_itself_would_bind() -> None:
+    draw = random.Random(7)
+    seen: Counter[bool] = Counter()
+    for _ in range(500):
+        made = signature(draw)
+
+        def function(*_: object, **__: object) -> None: ...
+
+        function.__signature__ = made  # type: ignore[attr-defined]
+        arguments = Arguments(function)
+        for _ in range(20):
+            args = [1] * draw.randint(0, 6)
+            kwargs = dict.fromkeys(draw.sample("abcdefghz", draw.randint(0, 4)), 1)
+            expected = can_bind(made.bind, *args, **kwargs)
+            assert can_bind(arguments.check, args, kwargs) == expected
+            seen[expected] += 1
+    assert min(seen.values()) > 500
 
 
 def test_an_argument_that_must_be_named_is_missed() -> None:
