@@ -55,6 +55,7 @@ class Restorer:
         self._homes: dict[str, _Home] = {}
         self._is_out_of_order = False
         self._is_clock_told = False
+        self._other_boot = "", 0.0
 
     # --- messages -----------------------------------------------------------------------------
 
@@ -353,10 +354,14 @@ class Restorer:
     def clock(self, boot: str, offset: float) -> None:
         """What is told next had its times by another wall clock than now, but by this boot.
 
-        What was told before the first such fact was by the same: it comes late in its batch.
+        What was told before the first such fact was by the same: it comes late in its batch. Of
+        another boot's clocks only this can be told: by how much the one was set against the other.
         """
         broker = self.broker
-        if not boot or boot != broker.boot:
+        if boot != broker.boot:
+            earlier, self._other_boot = self._other_boot, (boot, offset)
+            if earlier[0] == boot and earlier[1] != offset:
+                shift(broker, offset - earlier[1])
             return
         if not self._is_clock_told:
             self._is_clock_told = True

@@ -271,6 +271,7 @@ class Committer:
         if self._has_failed:
             return
         self._has_failed = True
+        self.is_behind = False
         abandoned = self._under_way + self._take_held()
         self._under_way = []
         self._failed(error, len(abandoned))

@@ -110,6 +110,19 @@ def test_over_a_restart_of_the_machine_there_is_only_the_wall_clock() -> None:
     assert after.due_in(3) == HOUR_S - 50
 
 
+@pytest.mark.parametrize("moved", [-5 * HOUR_S, 5 * HOUR_S])
+def test_what_was_set_before_a_restart_of_the_machine_is_known_all_the_same(moved: float) -> None:
+    before = told()
+    checkpoint(before.broker)
+    timers.clock_checked(before.broker, before.now, before.broker.wall(before.now) + moved)
+    checkpoint(before.broker)
+    after = started(before, moved=50.0, boot="c", now=5.0)
+    assert 10 <= after.message(1).deadline - after.now < 10.01
+    assert 550 <= after.message(2).expires_at() - after.now < 550.01
+    assert put_with(after.broker, after.now + 249, "t", b"1", Options(dedup="d")) == (2, True)
+    assert put_with(after.broker, after.now + 251, "t", b"1", Options(dedup="d"))[1] is False
+
+
 def test_a_machine_that_can_not_tell_its_boots_tells_nothing() -> None:
     before = Bench()
     checkpoint(before.broker)

@@ -21,8 +21,12 @@ PROCESS: ContextVar[int] = ContextVar("PROCESS", default=0)
 START_S = 5_000.0
 
 
+TURNS_MAX = 2_000
+"""So many turns of the loop in one instant are not work any more."""
+
+
 class Stuck(AssertionError):
-    """Everybody waits, and nothing will ever happen."""
+    """Everybody waits, and nothing will ever happen; or something happens without end."""
 
 
 class SimLoop(asyncio.BaseEventLoop):
@@ -43,6 +47,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self._chance = chance
         self._now = START_S
         self._selector = self
+        self._turns = 0
         self._clock_resolution = 1e-9
         self._thread_is_free_at = 0.0
         self._spent_in_thread: float | None = None
@@ -73,7 +78,11 @@ class SimLoop(asyncio.BaseEventLoop):
         """Called by asyncio when it would wait for sockets."""
         if timeout is None:
             raise Stuck("nothing is left to happen")
+        self._turns += 1
+        if self._turns > TURNS_MAX:
+            raise Stuck("the loop spins: it is never at rest")
         if timeout > 0:
+            self._turns = 0
             self.at_rest()
             self._now += timeout
         return []

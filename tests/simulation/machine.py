@@ -68,6 +68,7 @@ class Machine:
         self._network = network
         self._chance = chance
         self._life = 0
+        self._boots = 1
         self._is_booting = False
         self._keeps_power = False
         self.disk.before_sync = lambda: loop.spend(self.sync_s * chance.uniform(0.5, 1.5))
@@ -94,7 +95,9 @@ class Machine:
         PROCESS.set(self._life)
         config = self.config
         journal = open_directory(DATA, segment_bytes_max=config.segment_bytes_max, disk=self.disk)
-        clock = Clock(self._loop.time, lambda: self._loop.time() + self.wall_offset)
+        clock = Clock(
+            self._loop.time, lambda: self._loop.time() + self.wall_offset, f"boot {self._boots}"
+        )
         server = Server(config, journal, config.connections_max, clock)
         try:
             server.recover()
@@ -146,10 +149,13 @@ class Machine:
         """What was not synced is lost, in part or as a whole, names of files included."""
         if self.server is None and not self._is_booting:
             return
+        self._boots += 1
         self.disk.crash(self._survives, names_survive=lambda: self._chance.random() < 0.5)
         self._end("power cut", delivers=False)
 
     def _end(self, how: str, *, delivers: bool) -> None:
+        if self.server is not None and self.server.failure is not None:
+            how = "failed"  # and somebody was quicker than its own end
         self.server = None
         self._loop.kill(self._life)
         self._network.server_died(delivers=delivers)

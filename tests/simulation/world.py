@@ -65,6 +65,7 @@ class World:
             self._loop, self._network, Random(f"machine {plan.seed}"), config, self._down
         )
         self._machine.sync_s = plan.disk_sync_s
+        self._is_without_power = False
         self._has_settings = True
         self._tasks: set[asyncio.Task[None]] = set()
         self._boots: asyncio.TimerHandle | None = None
@@ -173,6 +174,7 @@ class World:
         """A server's life has ended; another one begins after a while."""
         self.tell("world", f"the server has ended: {how}")
         now = self._loop.time()
+        self._is_without_power = how == "power cut"
         for name in self._history.sessions:
             self._history.session_broken(name, now)
         if how in ("power cut", "failed") and self.plan.sync_s is not None:
@@ -180,7 +182,7 @@ class World:
             window_s = self.plan.sync_s + 1.0 if self.plan.sync_s else now
             self._history.lost_power(now - window_s)
             self._has_settings = False
-        if not self._history.may_delay(now):
+        if how == "power cut" and not self._history.may_delay(now):
             self._history.clock_not_noticed()
         if self._boots is None:
             down_s = self._chance.choice((0.01, 0.2, 1.0, 5.0))
@@ -206,6 +208,8 @@ class World:
             await self._trouble(fault.kind)
 
     def _set_clock(self, moved: float) -> None:
+        if self._machine.server is None and self._is_without_power:
+            self._history.clock_not_noticed()
         self._machine.set_wall_clock(moved)
         self._history.clock_set(moved, self._loop.time())
 
