@@ -110,9 +110,12 @@ class Client:
 
     async def _ask(self, talk: Talk, line: str, wait_s: float = 0.0) -> Reply | None:
         self._tell(f"client {self._number}", line)
+        asked_at = self._loop.time()
         reply = await talk.ask(line.encode(), wait_s)
         self._tell(f"client {self._number}", (line[:20], reply))
-        return None if reply is None or reply.is_unknown else reply
+        if reply is None or reply.is_unknown or asked_at <= self._history.undone_at:
+            return None
+        return reply
 
     # --- requests --------------------------------------------------------------------------------
 

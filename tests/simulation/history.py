@@ -111,6 +111,8 @@ class History:
         self.keys: dict[tuple[str, str], Put] = {}
         self.lost_gets: list[tuple[float, float]] = []
         self.clock_set_at = -inf
+        self.first_undone_at = inf
+        self.undone_at = -inf
 
     # --- PUT -------------------------------------------------------------------------------------
 
@@ -269,8 +271,10 @@ class History:
 
     # --- the world -------------------------------------------------------------------------------
 
-    def lost_power(self, since: float) -> None:
-        """What was told since then may be undone, as the policy says."""
+    def lost_power(self, since: float, now: float) -> None:
+        """What was told since then may be undone, as the policy says; also what is on its way."""
+        self.first_undone_at = min(self.first_undone_at, now)
+        self.undone_at = now
         for put in self.puts.values():
             if put.told_at >= since:
                 put.told_at = inf

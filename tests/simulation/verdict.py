@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from tests.simulation.history import History, Put
+from tests.simulation.history import History, Lease, Put
 from tests.simulation.violation import Violation
 
 
@@ -24,7 +24,10 @@ def check_order(history: History) -> None:
     """First deliveries of a queue come in the order of their PUTs, within a priority."""
     lanes: dict[tuple[str, int], list[Put]] = {}
     for put in history.puts.values():
-        if put.is_plain and put.leases and min(put.leases, key=_number).deliveries == 1:
+        first = min(put.leases, key=_number, default=None)
+        if first is None or first.told_at > history.first_undone_at:
+            continue  # an earlier delivery may have been undone
+        if put.is_plain and first.deliveries == 1:
             lanes.setdefault((put.queue, put.priority), []).append(put)
     for lane in lanes.values():
         lane.sort(key=lambda put: min(lease.number for lease in put.leases))
@@ -66,6 +69,5 @@ def _check_returned(history: History, put: Put, number: int) -> None:
             )
 
 
-def _number(lease: object) -> int:
-    number: int = lease.number  # type: ignore[attr-defined]
-    return number
+def _number(lease: Lease) -> int:
+    return lease.number

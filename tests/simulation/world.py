@@ -180,7 +180,7 @@ class World:
         if how in ("power cut", "failed") and self.plan.sync_s is not None:
             # An interval begins with the first write after a sync, which itself takes its time.
             window_s = self.plan.sync_s + 1.0 if self.plan.sync_s else now
-            self._history.lost_power(now - window_s)
+            self._history.lost_power(now - window_s, now)
             self._has_settings = False
         if how == "power cut" and not self._history.may_delay(now):
             self._history.clock_not_noticed()
