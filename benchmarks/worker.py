@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -25,6 +26,7 @@ from qclient.worker import Settings, Worker
 
 NAP_S = 0.01
 LATENCIES = 500
+IDLE_S = 4.0
 
 app = App("bench", queue="bench")
 
@@ -124,19 +126,18 @@ def idle(url: str, args: argparse.Namespace) -> tuple[float, float]:
     process = start(url, args, 1)
     time.sleep(1.5)
     before = cpu_s(process.pid)
-    time.sleep(3.0)
-    share = (cpu_s(process.pid) - before) / 3.0 * 100
-    with open(f"/proc/{process.pid}/statm") as file:  # noqa: PTH123
-        rss_mb = int(file.read().split()[1]) * 4096 / 1e6
+    time.sleep(IDLE_S)
+    share = (cpu_s(process.pid) - before) / IDLE_S * 100
+    rss_mb = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * 4096 / 1e6
     process.terminate()
     process.wait()
     return share, rss_mb
 
 
 def cpu_s(pid: int) -> float:
-    with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123
-        words = file.read().rsplit(")", 1)[1].split()
-    return (int(words[11]) + int(words[12])) / 100
+    """CPU seconds of all its threads."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((each / "schedstat").read_text().split()[0]) for each in threads) / 1e9
 
 
 def show(name: str, args: argparse.Namespace, rounds: list[dict[str, Any]]) -> None:

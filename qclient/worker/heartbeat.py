@@ -80,6 +80,7 @@ class Heartbeat:
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         self._connection: Connection | None = None
+        self._is_down = False
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="qclient heartbeat", daemon=True)
 
@@ -108,12 +109,20 @@ class Heartbeat:
                 if now >= touch_at and not self._watch.is_dead(now):
                     self._touch(connection)
                     touch_at = now + self._lease_s / 3 - period_s / 2
+                self._tell_of(None)
             except Error as error:
                 self._drop()
-                if not self._stopped.is_set():
-                    logger.warning("the heartbeat has no connection: %s", error)
+                self._tell_of(error)
             self._stopped.wait(period_s)
         self._drop()
+
+    def _tell_of(self, error: Error | None) -> None:
+        """Log that the server is gone, or back: once, not at each beat."""
+        was_down, self._is_down = self._is_down, error is not None
+        if error is not None and not was_down and not self._stopped.is_set():
+            logger.warning("the heartbeat has no connection, so leases run on unrenewed: %s", error)
+        elif error is None and was_down:
+            logger.info("the heartbeat is connected again")
 
     def _look(self, now: float) -> None:
         """See whether the loop turns, and ask it to say so."""

@@ -396,3 +396,29 @@ async def test_a_worker_that_waits_for_its_server_can_be_stopped_and_finds_it_wh
         assert second.ask(b"LIST\n") == b"OK 0\n"
         async with asyncio.timeout(5):
             await run
+
+
+async def test_a_server_that_is_gone_for_a_while_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "qclient.worker")
+    app = App(queue="q")
+
+    @app.task
+    async def work() -> None: ...
+
+    with QServer(tmp_path / "data") as first:
+        port = first.port
+        async with working(app, first.url, blocked_s=0.1) as (worker, _):
+            await work.put()
+            await until(lambda: worker.counts.done == 1)
+            await asyncio.sleep(0.2)  # the heartbeat has a connection
+            first.kill()
+            await until(lambda: "the heartbeat has no connection" in caplog.text)
+            await asyncio.sleep(0.3)  # beats go on
+            with QServer(tmp_path / "data", port=port):
+                await until(lambda: "the heartbeat is connected again" in caplog.text)
+                await work.put()
+                await until(lambda: worker.counts.done == 2)
+                worker.stop()
+    assert caplog.text.count("the heartbeat has no connection") == 1

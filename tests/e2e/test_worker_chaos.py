@@ -1,4 +1,4 @@
-"""Workers and a server, killed, stopped and frozen at random: all is done, nothing beside itself."""
+"""Workers and a server in random trouble: every task is done, and none runs beside itself."""
 
 import itertools
 import random
