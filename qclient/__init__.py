@@ -44,12 +44,15 @@ synchronous client can stand on the same ground:
     sync/opening.py      connect
 
     tasks/control.py     what a task says by raising, and why it was cancelled
-    tasks/job.py         what putting a task gives back
+    tasks/job.py         what putting a task gives back: where it stands, what came of it
+    tasks/returned.py    what a task returns, as its function annotates it
     tasks/envelope.py    the message of a task
     tasks/arguments.py   a function's arguments: checked, and read as it annotates them
     tasks/putting.py     one put under way, and what wraps it
     tasks/task.py        a function that can be put
+    tasks/outlet.py      where tasks are put: a client, or this process
     tasks/app.py         the tasks of a service by name
+    tasks/local.py       tasks that are run by whoever puts them, for tests
 
     middleware/retry.py      what wraps each run: failures become Retry or Reject
     middleware/timeout.py    runs that take too long are cancelled
@@ -73,6 +76,8 @@ synchronous client can stand on the same ground:
     worker/threads.py    plain functions in threads
     worker/processes.py  plain functions in processes
     worker/outcome.py    what becomes of a message when its run has ended
+    worker/progress.py   what a run says about how far it has got, not too often
+    worker/keeping.py    results that are kept, those of one turn of the loop together
     worker/heartbeat.py  leases kept alive from a thread with a connection of its own
     worker/looping.py    is the event loop turning?
     worker/health.py     is the worker heard?

@@ -5,8 +5,10 @@ Nothing is delayed by it: the line leaves in the same turn as it would have alon
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
+
+import msgspec
 
 from qclient import verbs
 from qclient.errors import Error
@@ -53,12 +55,14 @@ class Settling:
         count_max: receipts of one line, by the server's limit.
         unconfirmed: messages whose settlement is on its way.
         stale: settlements that came too late, of those nobody waited for.
+        loop: where all of it happens.
     """
 
     def __init__(self, link: Link, count_max: int) -> None:
         self.count_max = count_max
         self.unconfirmed = 0
         self.stale = 0
+        self.loop = asyncio.get_running_loop()
         self._link = link
         self._tasks: set[asyncio.Task[None]] = set()
         self._acks = Gathering(self, "ack", verbs.ack)
@@ -93,17 +97,47 @@ class Settling:
         settled = await self._link.run(verbs.touch([message.receipt], lease=lease))
         return settled.count > 0
 
+    def report(self, message: Message[Any], progress: bytes) -> None:
+        """Leave JSON with the message that says how far it is; nobody waits for the answer."""
+        request = verbs.progress(message.receipt, msgspec.Raw(progress))
+        self.track(self._report(request), 0)
+
     def start(self, verb: str, request: Request[Settled], batch: list[tuple[str, Waiter]]) -> None:
         """Run a settlement, and tell its waiters."""
-        task = asyncio.get_running_loop().create_task(self._settle(verb, request, batch))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._run(self._settle(verb, request, batch))
+
+    def track(self, settlement: Coroutine[Any, Any, None], count: int) -> None:
+        """Run a settlement of someone else's; `drain` waits for it, too.
+
+        Args:
+            settlement: what to run; it deals with its errors.
+            count: messages that are unconfirmed until it ends.
+        """
+        self.unconfirmed += count
+        self._run(self._tracked(settlement, count))
 
     async def drain(self) -> None:
         """Wait until everything gathered so far has been answered."""
         await asyncio.sleep(0)  # what was gathered in this turn starts now
         while self._tasks:
             await asyncio.wait(self._tasks)
+
+    def _run(self, settlement: Coroutine[Any, Any, None]) -> None:
+        task = self.loop.create_task(settlement)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _tracked(self, settlement: Coroutine[Any, Any, None], count: int) -> None:
+        try:
+            await settlement
+        finally:
+            self.unconfirmed -= count
+
+    async def _report(self, request: Request[Settled]) -> None:
+        try:
+            await self._link.run(request)
+        except Error as error:
+            logger.debug("how far a message is could not be told: %s", error)
 
     async def _settle(
         self, verb: str, request: Request[Settled], batch: list[tuple[str, Waiter]]
@@ -119,11 +153,12 @@ class Settling:
         for receipt, waiter in batch:
             if waiter is None:
                 if receipt in late:
-                    self._tell_late(verb, receipt)
+                    self.tell_late(verb, receipt)
             elif not waiter.done():
                 waiter.set_result(receipt not in late)
 
-    def _tell_late(self, verb: str, receipt: str) -> None:
+    def tell_late(self, verb: str, receipt: str) -> None:
+        """Count and log a settlement that came too late."""
         self.stale += 1
         logger.warning(
             "%s of %s came after its lease had ended: the message was or will be delivered again",

@@ -241,6 +241,24 @@ def done(receipt: str, result: object, *, retain: Duration | None = None) -> Req
     return Request(b"%b%b\n" % (line, body(result)), _settled)
 
 
+def done_lines(lines: Sequence[bytes]) -> Request[list[Settled | ReplyError]]:
+    """Many DONEs as one request; the result has what became of each."""
+    return Request(b"".join(lines), _done_each, len(lines))
+
+
+def _done_each(replies: Sequence[Reply]) -> list[Settled | ReplyError]:
+    """Raises what leaves the others in doubt, so that all are sent again."""
+    outcomes: list[Settled | ReplyError] = []
+    for reply in replies:
+        try:
+            outcomes.append(_settled([reply]))
+        except StorageFailed:
+            raise
+        except ReplyError as error:
+            outcomes.append(error)
+    return outcomes
+
+
 def result(number: int, wanted: object, *, wait: Duration = 0) -> Request[Outcome[Any]]:
     """RESULT of one message."""
     line = b"RESULT %b" % whole(number, "id")

@@ -13,7 +13,7 @@
 
 from qclient.tasks.app import App
 from qclient.tasks.control import Reject, Release, Retry, Why
-from qclient.tasks.job import Job
+from qclient.tasks.job import Job, JobFailed, Progress, State, Status
 from qclient.tasks.task import AsyncTask, Call, PlainTask, Task
 
 __all__ = [
@@ -21,10 +21,14 @@ __all__ = [
     "AsyncTask",
     "Call",
     "Job",
+    "JobFailed",
     "PlainTask",
+    "Progress",
     "Reject",
     "Release",
     "Retry",
+    "State",
+    "Status",
     "Task",
     "Why",
 ]

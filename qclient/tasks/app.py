@@ -7,16 +7,20 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from types import MappingProxyType
-from typing import Any, Final, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, overload
 
 from qclient.backoff import Backoff
 from qclient.client import Client
 from qclient.errors import BadRequest, Closed
 from qclient.middleware import Middleware
 from qclient.opening import DEFAULT_URL, connect
+from qclient.tasks.outlet import Outlet
 from qclient.tasks.putting import puttings
 from qclient.tasks.task import AsyncTask, Options, PlainTask, Rules, Task, Where
 from qclient.words import Duration, duration
+
+if TYPE_CHECKING:
+    from qclient.tasks.local import LocalRuns
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -65,7 +69,7 @@ class App:
         self.lifespan: Final = lifespan
         self.puttings: Final = puttings(self.middleware or ())
         self._tasks: dict[str, Task[..., Any]] = {}
-        self._client: Client | None = None
+        self._outlet: Outlet | None = None
 
     @property
     def tasks(self) -> Mapping[str, Task[..., Any]]:
@@ -84,9 +88,20 @@ class App:
         Raises:
             Closed: there is none.
         """
-        if self._client is None:
+        if not isinstance(self.outlet, Client):
+            raise Closed("the app runs its tasks here: there is no client")
+        return self.outlet
+
+    @property
+    def outlet(self) -> Outlet:
+        """Where its tasks are put.
+
+        Raises:
+            Closed: the app is not connected.
+        """
+        if self._outlet is None:
             raise Closed("the app is not connected: async with app.connect(url): …")
-        return self._client
+        return self._outlet
 
     @asynccontextmanager
     async def connect(self, url: str = DEFAULT_URL, **options: Any) -> AsyncIterator[Client]:
@@ -99,13 +114,36 @@ class App:
                 yield client
 
     @contextmanager
-    def bound(self, client: Client) -> Iterator[None]:
+    def bound(self, outlet: Outlet) -> Iterator[None]:
         """Put tasks through a client that is connected already."""
-        before, self._client = self._client, client
+        before, self._outlet = self._outlet, outlet
         try:
             yield
         finally:
-            self._client = before
+            self._outlet = before
+
+    def local(
+        self, *, retries: bool = False, threads: bool = True, may_fail: bool = False
+    ) -> "LocalRuns":
+        """Run tasks here, as they are put, without a server: for tests.
+
+            with app.local() as ran:
+                await sign_up("ada@example.com")
+            assert [run.kwargs for run in ran.of(welcome)] == [{"address": "ada@example.com"}]
+
+        Args:
+            retries: what failed is run again at once, up to the task's `max_attempts`; else the
+                first failure is the last.
+            threads: plain functions run in a thread, as in a worker; else right here, which
+                database fixtures may want.
+            may_fail: the end of the block raises nothing for tasks that failed.
+
+        Returns:
+            A context, also for `async with`, which enters the app's lifespan; see `LocalRuns`.
+        """
+        from qclient.tasks.local import LocalRuns  # noqa: PLC0415  it needs the worker's parts
+
+        return LocalRuns(self, retries=retries, threads=threads, may_fail=may_fail)
 
     @overload
     def task(  # type: ignore[overload-overlap]
@@ -126,6 +164,7 @@ class App:
         where: Where | None = None,
         priority: int | None = None,
         ttl: Duration | None = None,
+        keep_result: Duration | None = None,
     ) -> Decorator: ...
     def task(
         self,
@@ -140,6 +179,7 @@ class App:
         where: Where | None = None,
         priority: int | None = None,
         ttl: Duration | None = None,
+        keep_result: Duration | None = None,
     ) -> Any:
         """Make a task of a function: `@app.task` or `@app.task(queue="mail", …)`.
 
@@ -155,6 +195,8 @@ class App:
                 function on the loop and a plain one in a thread.
             priority: see `Client.put`.
             ttl: see `Client.put`.
+            keep_result: how long what it returns is kept for `Job.result`, seconds or timedelta;
+                not at all by default.
 
         Raises:
             BadRequest: an option makes no sense.
@@ -169,6 +211,7 @@ class App:
                 max_attempts=_attempts(max_attempts),
                 backoff=backoff,
                 where=_where(known, where, is_async=is_async),
+                keep_s=_keep_s(keep_result),
             )
             if known in self._tasks:
                 raise BadRequest(f"there is a task {known!r} already: give name=")
@@ -182,6 +225,13 @@ class App:
 
 def _timeout_s(timeout: Duration | None) -> float | None:
     return None if timeout is None else float(duration(timeout, "timeout"))
+
+
+def _keep_s(keep: Duration | None) -> float | None:
+    seconds = None if keep is None else float(duration(keep, "keep_result"))
+    if seconds == 0:
+        raise BadRequest("keep_result is more than 0 seconds, or left out")
+    return seconds
 
 
 def _attempts(count: int) -> int:

@@ -24,7 +24,9 @@ from qclient.backoff import Backoff
 from qclient.tasks.arguments import Arguments
 from qclient.tasks.envelope import Arrived, Envelope
 from qclient.tasks.job import Job
+from qclient.tasks.outlet import Outlet
 from qclient.tasks.putting import Putting, entered
+from qclient.tasks.returned import Returned
 from qclient.words import Duration
 
 if TYPE_CHECKING:
@@ -45,12 +47,14 @@ class Rules(msgspec.Struct, frozen=True):
         max_attempts: failures until the message is dead. The queue's own `max_failures` holds too.
         backoff: how long to wait after each failure.
         where: what the function runs in.
+        keep_s: how long the function's result is kept; None where nobody wants it.
     """
 
     timeout_s: float | None
     max_attempts: int
     backoff: Backoff
     where: Where
+    keep_s: float | None = None
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -102,6 +106,7 @@ class Task(Generic[P, R]):
         self.is_async: Final = inspect.iscoroutinefunction(function)
         self.options = options
         self.arguments: Final = Arguments(function)
+        self.returned: Final = Returned(function)
         self._app = app
         self._head = options.head()
         functools.update_wrapper(cast("Callable[..., Any]", self), function)
@@ -156,7 +161,7 @@ class Task(Generic[P, R]):
         options = self.options
         putting = Putting(self, options.trace)
         with entered(self._app.puttings, putting):
-            putting.ids = await self._app.client.put_many(
+            putting.ids = await self._app.outlet.put_many(
                 options.queue,
                 (putting.stamped(call.envelope) for call in calls),
                 priority=options.priority,
@@ -164,7 +169,11 @@ class Task(Generic[P, R]):
                 key=options.key,
                 trace=putting.trace,
             )
-        return [Job(number, options.queue) for number in putting.ids]
+        return [Job(number, options.queue, task=self) for number in putting.ids]
+
+    def job(self, number: int) -> Job[R]:
+        """One that was put before, here or elsewhere, by its message's number."""
+        return Job(number, self.options.queue, task=self)
 
     def with_options(
         self,
@@ -191,6 +200,21 @@ class Task(Generic[P, R]):
         other._head = other.options.head()  # noqa: SLF001  its own kind's
         return other
 
+    @property
+    def outlet(self) -> Outlet:
+        """Where it is put, and where its jobs are asked for.
+
+        Raises:
+            Closed: the app is not connected.
+        """
+        return self._app.outlet
+
+    def prepare(self) -> None:
+        """See `Arguments.prepare` and `Returned.prepare`."""
+        self.arguments.prepare()
+        if self.rules.keep_s is not None:
+            self.returned.prepare()
+
     def read(self, call: Arrived) -> tuple[Any, Any]:
         """The arguments of a call that came.
 
@@ -212,8 +236,8 @@ class Task(Generic[P, R]):
 
     async def _send(self, head: bytes, envelope: Envelope) -> Job[R]:
         options = self.options
-        put = await self._app.client.put_with(head, envelope, options.dedup)
-        return Job(put.id, options.queue, put.is_duplicate)
+        put = await self._app.outlet.put_with(head, envelope, options.dedup)
+        return Job(put.id, options.queue, put.is_duplicate, self)
 
 
 class AsyncTask(Task[P, R]):

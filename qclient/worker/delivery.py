@@ -17,6 +17,7 @@ import msgspec
 from qclient.message import Message
 from qclient.tasks.control import Why
 from qclient.tasks.task import Task
+from qclient.worker.progress import Reporter, made
 
 
 class Delivery(msgspec.Struct, eq=False):
@@ -34,6 +35,8 @@ class Delivery(msgspec.Struct, eq=False):
         expires_at: when it will be cancelled for its timeout, by the same clock, or None.
         cancelled_for: why it is being cancelled, or None.
         slot: where it runs; for the worker.
+        result: what the function returned; for the worker.
+        reporter: sends its progress, once there has been any; for the worker.
     """
 
     message: Message[Any]
@@ -46,6 +49,8 @@ class Delivery(msgspec.Struct, eq=False):
     expires_at: float | None = None
     cancelled_for: Why | None = None
     slot: Any = None
+    result: Any = None
+    reporter: Reporter | None = None
 
     @property
     def id(self) -> int:
@@ -71,6 +76,21 @@ class Delivery(msgspec.Struct, eq=False):
     def is_lost(self) -> bool:
         """Whether the lease ended while it ran: someone else has or will have the message."""
         return self.message.is_lost
+
+    def progress(self, fraction: float | None = None, text: str = "") -> None:
+        """Say how far it has got: `job.status()`, LIST and PEEK show it.
+
+        Costs next to nothing and returns at once, so it may stand in a tight loop: two a second are
+        sent at most, and the last one always is, before the message is settled. Also for plain
+        functions in threads. What can't be sent is dropped.
+
+        Args:
+            fraction: 0 to 1; None where it can't be said.
+            text: for people, at most 500 characters.
+        """
+        if self.reporter is None:
+            self.reporter = Reporter(self.message, self.message._settler)  # noqa: SLF001  ours
+        self.reporter.report(made(fraction, text))
 
     def __repr__(self) -> str:
         return f"<delivery {self.message.receipt} of {self.task.name}>"

@@ -1,6 +1,6 @@
 """What becomes of a message when its run has ended, and why, for who reads LIST and PEEK.
 
-a result                        ACK
+a result                        ACK, or DONE with the result where the task keeps it
 Reject                          NACK dead=yes
 Retry                           NACK, delay= its own
 another exception               NACK, the queue's backoff
@@ -10,15 +10,20 @@ cancelled for a lost lease      nothing: the message is someone else's
 """
 
 import asyncio
+import logging
 import traceback
 from typing import Any, Final, Literal
 
 import msgspec
 
+from qclient.errors import BadJson, TooLong
 from qclient.message import Message, reason_text
 from qclient.settling import Settling
 from qclient.tasks.control import Reject, Release, Retry, Why
 from qclient.worker.delivery import Delivery
+from qclient.worker.keeping import Keeping
+
+logger = logging.getLogger("qclient.worker")
 
 FRAMES_MAX: Final = 6
 """Lines of a traceback that are kept: the innermost ones, of code that is not this package's."""
@@ -56,15 +61,22 @@ class Outcomes:
         counts: what came of it all.
     """
 
-    def __init__(self, settling: Settling, counts: Counts) -> None:
+    def __init__(self, settling: Settling, counts: Counts, keeping: Keeping | None = None) -> None:
         self.counts = counts
         self._settling = settling
+        self._keeping = keeping
 
     def finish(self, delivery: Delivery, error: BaseException | None) -> None:
         """Settle a delivery that has run."""
         message = delivery.message
+        if delivery.reporter is not None:
+            delivery.reporter.close()
         ended = ending(delivery, error)
         if ended == "done":
+            keep_s = delivery.task.rules.keep_s
+            if keep_s is not None:
+                self._keep(delivery, keep_s)
+                return
             self.counts.done += 1
             self._settling.ack(message, None)
         elif ended == "lost":
@@ -74,6 +86,17 @@ class Outcomes:
         else:
             assert error is not None
             self.fail(message, error)
+
+    def _keep(self, delivery: Delivery, keep_s: float) -> None:
+        assert self._keeping is not None
+        message = delivery.message
+        try:
+            self._keeping.keep(message, delivery.result, keep_s)
+        except (BadJson, TooLong) as error:
+            logger.error("%s has run, and is dead: its result can't be kept: %s", delivery, error)  # noqa: TRY400  it is no fault here
+            self.fail(message, Reject(f"its result can't be kept: {error}"))
+        else:
+            self.counts.done += 1
 
     def fail(self, message: Message[Any], error: BaseException) -> None:
         """Settle what failed."""

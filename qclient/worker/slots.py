@@ -185,7 +185,7 @@ class Slots:
             self.running += 1
             error: BaseException | None = None
             try:
-                await Isolated(self._run(delivery))
+                delivery.result = await Isolated(self._run(delivery))
             except (Exception, asyncio.CancelledError, SystemExit) as raised:  # noqa: BLE001
                 error = raised
             self.running -= 1

@@ -32,6 +32,7 @@ from qclient.worker.delivery import Delivery
 from qclient.worker.fetching import Fetching, by_weight, in_order
 from qclient.worker.health import Health
 from qclient.worker.heartbeat import Heartbeat
+from qclient.worker.keeping import Keeping
 from qclient.worker.lookahead import Lookahead
 from qclient.worker.looping import LoopWatch
 from qclient.worker.outcome import Counts, Outcomes
@@ -120,7 +121,7 @@ class Worker:
         """
         self._loop = asyncio.get_running_loop()
         for task in self.app.tasks.values():
-            task.arguments.prepare()
+            task.prepare()
         async with contextlib.AsyncExitStack() as stack:
             self._connecting = asyncio.current_task()
             try:
@@ -198,7 +199,7 @@ class Worker:
         settings = self.settings
         loop = asyncio.get_running_loop()
         runs = Runs(settings)
-        self._outcomes = Outcomes(client.settling, self.counts)
+        self._outcomes = Outcomes(client.settling, self.counts, Keeping(client))
         self._fetching = fetching = Fetching(
             self.app,
             client,
