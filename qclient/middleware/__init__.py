@@ -17,7 +17,8 @@ One that is an object may have a life and a producer's half, too:
 
     lifespan(worker)    gives an async context that a worker enters before it fetches anything,
                         behind the app's own, and leaves when its last task has ended
-    putting(putting)    gives a context around each put of the app's tasks (`tasks/putting.py`)
+    putting(putting)    is told of each put of the app's tasks, and may give a context around it
+                        (`tasks/putting.py`)
 
     logging.py            what fails is logged; the ids of the delivery are bound for every line
     retry.py              failures become `Retry` after the backoff, or `Reject` after the last

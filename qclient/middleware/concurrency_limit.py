@@ -15,6 +15,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Mapping
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -143,6 +144,7 @@ def _key(limit: Limit, delivery: Delivery) -> Any:
     return delivery.args[at] if at < len(delivery.args) else parameter.default
 
 
+@lru_cache(maxsize=256)
 def _parameter(task: Task[..., Any], name: str) -> tuple[int, inspect.Parameter]:
     """An argument of a task: where it stands, and its default.
 

@@ -11,16 +11,12 @@ producer's clock and the worker's are compared, so they have to agree.
 """
 
 import time
-from contextlib import AbstractContextManager, nullcontext
-from typing import Final
 
 import msgspec
 
 from qclient.tasks.putting import Putting
 from qclient.worker.delivery import Delivery
 from qclient.worker.outcome import Ending, ending
-
-_NOTHING: Final = nullcontext()
 
 
 class Measure(msgspec.Struct, gc=False):
@@ -49,7 +45,6 @@ def measured(delivery: Delivery, error: BaseException | None) -> Measure:
     return Measure(ended, seconds, max(0.0, time.time() - seconds - delivery.due_ms / 1000))
 
 
-def timed(putting: Putting) -> AbstractContextManager[None]:
-    """Around a put: its messages say when they could begin."""
+def timed(putting: Putting) -> None:
+    """Have the messages of a put say when they could begin."""
     putting.is_timed = True
-    return _NOTHING

@@ -18,7 +18,7 @@ or prometheus_client's multiprocess mode.
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -120,9 +120,9 @@ class Prometheus:
             series.running.dec()
             self._count(series, name, delivery, raised)
 
-    def putting(self, putting: Putting) -> AbstractContextManager[None]:
+    def putting(self, putting: Putting) -> None:
         """See `measures.timed`."""
-        return timed(putting)
+        timed(putting)
 
     @asynccontextmanager
     async def lifespan(self, _worker: "Worker") -> AsyncIterator[None]:

@@ -21,7 +21,7 @@ import asyncio
 import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from qclient.middleware import CallNext
@@ -87,9 +87,9 @@ class Statsd:
         finally:
             self._count(delivery, raised)
 
-    def putting(self, putting: Putting) -> AbstractContextManager[None]:
+    def putting(self, putting: Putting) -> None:
         """See `measures.timed`."""
-        return timed(putting)
+        timed(putting)
 
     @asynccontextmanager
     async def lifespan(self, worker: "Worker") -> AsyncIterator[None]:

@@ -7,7 +7,8 @@ come again at once, and worker and server would do nothing else. The price is th
 `concurrency / hold_s` deliveries a second only come and go.
 
 While many wait they take the places of others. So tasks with a limit belong in a queue of their
-own, with a worker of its own; there `hold=None` lets each wait until it can run.
+own, with a worker of its own; there `hold=None` lets each wait until it can run, and a stop waits
+its grace for them before it gives them back.
 
 The time waited is not part of the run: `timeout` and metrics count from when it began in earnest.
 """

@@ -1,11 +1,10 @@
 """One put of a task under way, and what wraps it: the producer's half of some middleware.
 
-A middleware of the App that has a method `putting` is asked for a context at each put, wherever
-that happens: in a service, in a script, in another task.
+A middleware of the App that has a method `putting` is told of each put, wherever that happens: in a
+service, in a script, in another task. It may change the put, and may give a context for it.
 
-    def putting(self, putting: Putting) -> AbstractContextManager[object]:
+    def putting(self, putting: Putting) -> None:
         putting.is_timed = True     # its messages say when they could begin
-        return nullcontext()
 
 The contexts are entered in the order of the middleware, before anything is sent, and left when the
 server has answered. An App without such middleware pays nothing.
@@ -13,9 +12,9 @@ server has answered. An App without such middleware pays nothing.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -24,6 +23,9 @@ from qclient.words import Duration, text
 
 if TYPE_CHECKING:
     from qclient.tasks.task import Task
+
+
+_NOTHING: Final = nullcontext()
 
 
 class Putting(msgspec.Struct, eq=False):
@@ -66,8 +68,8 @@ class Putting(msgspec.Struct, eq=False):
         return int(due_s * 1000)
 
 
-Around = Callable[[Putting], AbstractContextManager[object]]
-"""Gives the context of one put."""
+Around = Callable[[Putting], AbstractContextManager[object] | None]
+"""Is told of a put, and may give a context for it."""
 
 
 def puttings(middleware: Iterable[object]) -> tuple[Around, ...]:
@@ -75,10 +77,17 @@ def puttings(middleware: Iterable[object]) -> tuple[Around, ...]:
     return tuple(each.putting for each in middleware if hasattr(each, "putting"))
 
 
+def entered(arounds: Iterable[Around], putting: Putting) -> AbstractContextManager[object]:
+    """All of their contexts as one."""
+    given = [context for around in arounds if (context := around(putting)) is not None]
+    if len(given) == 1:
+        return given[0]
+    return _all(given) if given else _NOTHING
+
+
 @contextmanager
-def entered(arounds: Sequence[Around], putting: Putting) -> Iterator[None]:
-    """Within all of these contexts."""
+def _all(contexts: Iterable[AbstractContextManager[object]]) -> Iterator[None]:
     with ExitStack() as stack:
-        for around in arounds:
-            stack.enter_context(around(putting))
+        for context in contexts:
+            stack.enter_context(context)
         yield
