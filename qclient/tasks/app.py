@@ -69,7 +69,7 @@ class App:
         self.lifespan: Final = lifespan
         self.puttings: Final = puttings(self.middleware or ())
         self._tasks: dict[str, Task[..., Any]] = {}
-        self._outlet: Outlet | None = None
+        self._outlets: list[Outlet] = []
 
     @property
     def tasks(self) -> Mapping[str, Task[..., Any]]:
@@ -99,9 +99,9 @@ class App:
         Raises:
             Closed: the app is not connected.
         """
-        if self._outlet is None:
+        if not self._outlets:
             raise Closed("the app is not connected: async with app.connect(url): …")
-        return self._outlet
+        return self._outlets[-1]
 
     @asynccontextmanager
     async def connect(self, url: str = DEFAULT_URL, **options: Any) -> AsyncIterator[Client]:
@@ -115,12 +115,12 @@ class App:
 
     @contextmanager
     def bound(self, outlet: Outlet) -> Iterator[None]:
-        """Put tasks through a client that is connected already."""
-        before, self._outlet = self._outlet, outlet
+        """Put tasks through a client that is connected already; the last one bound counts."""
+        self._outlets.append(outlet)
         try:
             yield
         finally:
-            self._outlet = before
+            self._outlets.remove(outlet)
 
     def local(
         self, *, retries: bool = False, threads: bool = True, may_fail: bool = False

@@ -260,6 +260,25 @@ def test_an_app_that_is_not_connected_says_so() -> None:
     virtual(main())
 
 
+def test_clients_that_are_bound_one_inside_the_other_may_end_in_any_order() -> None:
+    async def main() -> None:
+        app = App()
+        send = make(app)
+        async with connected() as (one, first), connected() as (two, second):
+            outer, inner = app.bound(first), app.bound(second)
+            outer.__enter__()
+            inner.__enter__()
+            await send.put(1)
+            outer.__exit__(None, None, None)
+            await send.put(2)
+            inner.__exit__(None, None, None)
+            assert (len(one.sent("PUT")), len(two.sent("PUT"))) == (0, 2)
+            with pytest.raises(Closed):
+                await send.put(3)
+
+    virtual(main())
+
+
 def test_calling_a_task_calls_its_function() -> None:
     app = App()
 
