@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -407,8 +407,8 @@ async def test_a_server_that_is_gone_for_a_while_is_told_once(
     @app.task
     async def work() -> None: ...
 
-    with QServer(tmp_path / "data") as first:
-        port = first.port
+    with ExitStack() as stack:  # a server is there until the worker has ended
+        first = stack.enter_context(QServer(tmp_path / "data"))
         async with working(app, first.url, blocked_s=0.1) as (worker, _):
             await work.put()
             await until(lambda: worker.counts.done == 1)
@@ -416,9 +416,8 @@ async def test_a_server_that_is_gone_for_a_while_is_told_once(
             first.kill()
             await until(lambda: "the heartbeat has no connection" in caplog.text)
             await asyncio.sleep(0.3)  # beats go on
-            with QServer(tmp_path / "data", port=port):
-                await until(lambda: "the heartbeat is connected again" in caplog.text)
-                await work.put()
-                await until(lambda: worker.counts.done == 2)
-                worker.stop()
+            stack.enter_context(QServer(tmp_path / "data", port=first.port))
+            await until(lambda: "the heartbeat is connected again" in caplog.text)
+            await work.put()
+            await until(lambda: worker.counts.done == 2)
     assert caplog.text.count("the heartbeat has no connection") == 1
