@@ -51,6 +51,8 @@ synchronous client can stand on the same ground:
     tasks/putting.py     one put under way, and what wraps it
     tasks/task.py        a function that can be put
     tasks/outlet.py      where tasks are put: a client, or this process
+    tasks/schedule.py    when a periodic task is due: cron expressions, periods
+    tasks/periodic.py    what is put for it, once for all workers; what was missed
     tasks/app.py         the tasks of a service by name
     tasks/local.py       tasks that are run by whoever puts them, for tests
 
@@ -81,6 +83,8 @@ synchronous client can stand on the same ground:
     worker/heartbeat.py  leases kept alive from a thread with a connection of its own
     worker/looping.py    is the event loop turning?
     worker/health.py     is the worker heard?
+    worker/probe.py      who can ask: a file, a port, `--check`
+    worker/periodic.py   puts what is due next
     worker/worker.py     its life
     worker/signals.py    SIGTERM and SIGINT
     worker/logs.py       how its process logs

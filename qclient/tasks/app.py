@@ -6,6 +6,7 @@ There is no global one: what belongs together shares an App, and a test makes it
 import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from datetime import tzinfo
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, overload
 
@@ -15,7 +16,9 @@ from qclient.errors import BadRequest, Closed
 from qclient.middleware import Middleware
 from qclient.opening import DEFAULT_URL, connect
 from qclient.tasks.outlet import Outlet
+from qclient.tasks.periodic import CatchUp, Periodic
 from qclient.tasks.putting import puttings
+from qclient.tasks.schedule import Cron, Every, Schedule
 from qclient.tasks.task import AsyncTask, Options, PlainTask, Rules, Task, Where
 from qclient.words import Duration, duration
 
@@ -24,10 +27,12 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T", bound=Task[..., Any])
 
 TIMEOUT_S: Final = 3600.0
 MAX_ATTEMPTS: Final = 5
 BACKOFF: Final = Backoff(first_s=2.0, max_s=300.0)
+PERIODIC_NAME_BYTES_MAX: Final = 200
 
 Lifespan = Callable[[], AbstractAsyncContextManager[Any]]
 """Entered by a worker before it fetches anything, left when its last task has ended."""
@@ -69,6 +74,7 @@ class App:
         self.lifespan: Final = lifespan
         self.puttings: Final = puttings(self.middleware or ())
         self._tasks: dict[str, Task[..., Any]] = {}
+        self._periodic: list[Periodic] = []
         self._outlets: list[Outlet] = []
 
     @property
@@ -80,6 +86,11 @@ class App:
     def queues(self) -> tuple[str, ...]:
         """All queues of its tasks."""
         return tuple(dict.fromkeys(task.queue for task in self._tasks.values()))
+
+    @property
+    def periodic(self) -> Sequence[Periodic]:
+        """What is put by itself, and when, in the order it was written."""
+        return tuple(self._periodic)
 
     @property
     def client(self) -> Client:
@@ -221,6 +232,59 @@ class App:
             return task
 
         return register if function is None else register(function)
+
+    def cron(
+        self, expression: str, *, timezone: str | tzinfo = "UTC", catch_up: CatchUp = "once"
+    ) -> Callable[[T], T]:
+        """Let a task be put by itself, whenever a cron expression is due. Stands over `task`.
+
+            @app.cron("30 2 * * *", timezone="Europe/Vienna")
+            @app.task
+            async def report() -> None: ...
+
+        It runs once for each time, however many workers there are. A task can have several
+        expressions and periods; where they meet, it runs once.
+
+        Args:
+            expression: minute, hour, day of the month, month, day of the week; see `Cron`.
+            timezone: the IANA name of the zone whose clocks it means.
+            catch_up: what becomes of times at which no worker ran: the first missed one is run
+                late (`once`), each is, up to a day late (`all`), or one begins within a minute
+                or never (`none`).
+
+        Raises:
+            BadRequest: the expression or the zone can't be read, or the task needs arguments.
+        """
+        return self._periodically(Cron(expression, timezone), catch_up)
+
+    def every(self, period: Duration, *, catch_up: CatchUp = "once") -> Callable[[T], T]:
+        """Let a task be put by itself in equal periods, counted from 1970 in UTC.
+
+        Args:
+            period: seconds or timedelta, at least 50 ms.
+            catch_up: see `cron`.
+
+        Raises:
+            BadRequest: the period is too short, or the task needs arguments.
+        """
+        return self._periodically(Every(period), catch_up)
+
+    def _periodically(self, schedule: Schedule, catch_up: CatchUp) -> Callable[[T], T]:
+        def register(task: T) -> T:
+            _check_periodic(task)
+            self._periodic.append(Periodic(task, schedule, catch_up))
+            return task
+
+        return register
+
+
+def _check_periodic(task: Task[..., Any]) -> None:
+    if not isinstance(task, Task):
+        raise BadRequest(f"@app.cron and @app.every stand over @app.task, not over {task!r}")
+    if not task.arguments.takes_none:
+        raise BadRequest(f"task {task.name!r} is periodic: nobody gives it arguments")
+    if len(task.name.encode()) > PERIODIC_NAME_BYTES_MAX:
+        raise BadRequest(f"task {task.name!r} is periodic: its name is part of a key, and too long")
 
 
 def _timeout_s(timeout: Duration | None) -> float | None:

@@ -1,12 +1,9 @@
-"""A worker is well when it was heard lately, and a file says so.
+"""A worker is well when it was heard lately.
 
 Well means that a GET was answered within its wait and some patience, or that every place is taken,
-so that there is nothing to ask for. The file is touched every few seconds while that is so: a probe
-looks whether it is younger than a minute. A worker whose loop is blocked touches nothing.
+so that there is nothing to ask for. `probe.py` tells it to others.
 """
 
-import asyncio
-from pathlib import Path
 from typing import Final
 
 from qclient.worker.fetching import Fetching
@@ -26,11 +23,3 @@ class Health:
         """Whether it does what it should, at that time of the loop's clock."""
         is_heard = now - self._fetching.heard_at <= self._patience_s
         return is_heard or self._fetching.slots.free <= 0
-
-    async def keep(self, path: Path) -> None:
-        """Touch the file, until cancelled."""
-        loop = asyncio.get_running_loop()
-        while True:
-            if self.is_well(loop.time()):
-                path.touch()  # noqa: ASYNC240  an instant
-            await asyncio.sleep(TOUCH_S)

@@ -29,7 +29,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         task_processes: plain tasks that run at once in processes of their own; the number of CPUs
             by default.
         burst: end when there is nothing more to get, instead of waiting for it.
-        health_file: touched every few seconds while the worker is well; see `health.py`.
+        health_file: touched every few seconds while the worker is well; see `probe.py`.
+        health_port: answers HTTP requests with 200 while it is well, else 503; 0 is any free one.
     """
 
     queues: tuple[str, ...] | Mapping[str, int] = ()
@@ -46,3 +47,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     task_processes: int | None = None
     burst: bool = False
     health_file: str | None = None
+    health_port: int | None = None

@@ -16,7 +16,7 @@ import math
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +36,8 @@ from qclient.worker.keeping import Keeping
 from qclient.worker.lookahead import Lookahead
 from qclient.worker.looping import LoopWatch
 from qclient.worker.outcome import Counts, Outcomes
+from qclient.worker.periodic import PeriodicPuts
+from qclient.worker.probe import probing
 from qclient.worker.runs import Runs
 from qclient.worker.settings import Settings
 from qclient.worker.slots import Slots
@@ -197,8 +199,6 @@ class Worker:
 
     async def _work(self, client: Client) -> None:
         settings = self.settings
-        loop = asyncio.get_running_loop()
-        runs = Runs(settings)
         self._outcomes = Outcomes(client.settling, self.counts, Keeping(client))
         self._fetching = fetching = Fetching(
             self.app,
@@ -210,33 +210,42 @@ class Worker:
             lease_s=settings.lease_s,
             wait_s=settings.wait_s,
         )
+        path = None if settings.health_file is None else Path(settings.health_file)
+        health = Health(fetching, settings.wait_s)
+        async with probing(health, path, settings.health_port):
+            await self._run_tasks(client, fetching)
+
+    async def _run_tasks(self, client: Client, fetching: Fetching) -> None:
+        settings = self.settings
+        runs = Runs(settings)
+        periodic = PeriodicPuts(self.app.periodic, client.put_with)
         self._slots = fetching.slots = Slots(
             settings.concurrency,
-            compose(self.middleware, runs.run),
+            periodic.around(compose(self.middleware, runs.run)),
             self._outcomes.finish,
             fetching.on_room,
             fetching.on_stuck,
         )
         heartbeat = self._heartbeat()
         heartbeat.start()
-        health = None
-        if settings.health_file is not None:
-            health = loop.create_task(
-                Health(fetching, settings.wait_s).keep(Path(settings.health_file))
-            )
         try:
-            await self._until_stopped(fetching.run_dry() if settings.burst else fetching.run())
+            if settings.burst:
+                await self._until_stopped(fetching.run_dry())
+            else:
+                await self._until_stopped(fetching.run(), periodic.run())
         finally:
-            await self._drain(self._slots)
-            await self._slots.close()
-            runs.close()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(UNWIND_S):
-                    await client.settling.drain()
-            await asyncio.to_thread(heartbeat.stop)
-            if health is not None:
-                health.cancel()
-                await asyncio.wait([health])
+            await self._wind_up(client, runs, heartbeat)
+
+    async def _wind_up(self, client: Client, runs: Runs, heartbeat: Heartbeat) -> None:
+        """Let what runs end, and settle it; the leases live until then."""
+        assert self._slots is not None
+        await self._drain(self._slots)
+        await self._slots.close()
+        runs.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(UNWIND_S):
+                await client.settling.drain()
+        await asyncio.to_thread(heartbeat.stop)
 
     def _heartbeat(self) -> Heartbeat:
         settings = self.settings
@@ -250,20 +259,22 @@ class Worker:
         watch = LoopWatch(settings.blocked_s, settings.blocked_s_max)
         return Heartbeat(dial, self, lease_s=settings.lease_s, watch=watch)
 
-    async def _until_stopped(self, fetch: Any) -> None:
-        """Fetch until `stop`, or until the fetching ends: dry, or by an error."""
+    async def _until_stopped(self, *work: Coroutine[Any, Any, None]) -> None:
+        """Work until `stop`, or until some of it ends: dry, or by an error."""
         assert self._slots is not None
-        fetching = asyncio.ensure_future(fetch)
+        ends = [asyncio.ensure_future(each) for each in work]
         stopping = asyncio.ensure_future(self._stopping.wait())
+        everything: list[asyncio.Future[Any]] = [*ends, stopping]
         try:
             first = asyncio.FIRST_COMPLETED
-            await asyncio.wait([fetching, stopping, self._slots.fault], return_when=first)
+            await asyncio.wait([*everything, self._slots.fault], return_when=first)
         finally:
-            stopping.cancel()
-            fetching.cancel()
-            await asyncio.wait([fetching, stopping])
-        if not fetching.cancelled():
-            fetching.result()
+            for each in everything:
+                each.cancel()
+            await asyncio.wait(everything)
+        for end in ends:
+            if not end.cancelled():
+                end.result()
         if self._slots.fault.done():
             self._slots.fault.result()
 

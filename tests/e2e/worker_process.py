@@ -45,10 +45,12 @@ class Notes:
 
 
 class WorkerProcess:
-    """`qclient worker` over the tasks of `worker_tasks.py`. Killed at the end if still there."""
+    """`qclient worker`; killed at the end if still there."""
 
-    def __init__(self, url: str, notes: Notes, *flags: str) -> None:
-        words = ["-u", url, "worker", "tests.e2e.worker_tasks:app", *flags]
+    def __init__(
+        self, url: str, notes: Notes, *flags: str, app: str = "tests.e2e.worker_tasks:app"
+    ) -> None:
+        words = ["-u", url, "worker", app, *flags]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "qclient", *words],
             stderr=subprocess.PIPE,

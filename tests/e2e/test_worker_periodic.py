@@ -1,0 +1,65 @@
+"""Periodic tasks, real workers, a real server: each due time runs once."""
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.process import QServer
+from tests.e2e.worker_process import Notes, WorkerProcess, wait_until
+
+APP = "tests.e2e.periodic_tasks:app"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[QServer]:
+    with QServer(tmp_path / "data") as running:
+        yield running
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Notes:
+    return Notes(tmp_path / "notes")
+
+
+def dues_ms(notes: Notes, word: str) -> list[int]:
+    return sorted(note.n for note in notes.read(word))
+
+
+def test_each_due_time_runs_once_while_workers_come_and_go(server: QServer, notes: Notes) -> None:
+    with (
+        WorkerProcess(server.url, notes, app=APP) as first,
+        WorkerProcess(server.url, notes, app=APP) as second,
+    ):
+        wait_until(lambda: notes.count("tick", first.pid) and notes.count("tick", second.pid))
+        for worker in (first, second):
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait()[0] == 0
+    stopped_at = time.time()
+    seen = notes.count("tick")
+    wait_until(lambda: time.time() > stopped_at + 0.7)
+    with WorkerProcess(server.url, notes, app=APP) as third:
+        wait_until(lambda: dues_ms(notes, "tick")[-1] > time.time() * 1000 - 200)
+        assert notes.count("tick") > seen + 3
+        third.send_signal(signal.SIGTERM)
+        assert third.wait()[0] == 0
+    dues = dues_ms(notes, "tick")
+    assert dues == list(range(dues[0], dues[-1] + 1, 200))
+    seconds = dues_ms(notes, "second")
+    assert len(set(seconds)) == len(seconds)
+    assert {due % 1000 for due in seconds} == {0}
+
+
+def test_what_is_due_in_months_is_seen_at_the_server_once(server: QServer, notes: Notes) -> None:
+    with (
+        WorkerProcess(server.url, notes, app=APP),
+        WorkerProcess(server.url, notes, app=APP),
+    ):
+        wait_until(lambda: b"duplicates_total=0" not in server.ask(b"STATS\n"))
+        listed = server.ask(b"LIST yearly\n").decode()
+    assert " delayed due_in=" in listed
+    assert "dedup=yearly@" in listed
+    assert "-01-01T01:30:00Z" in listed
+    assert listed.endswith("OK 1\n")
