@@ -98,6 +98,11 @@ synchronous client can stand on the same ground:
     cli_get.py       get, ack, nack, release, touch
     cli_outcome.py   progress, done, result
     cli_look.py      list, queues, peek, clients, stats, ping
+    cli_sweep.py     a long listing, looked at in turns
+    cli_overview.py  what top shows: looks at a server, and rates between them
+    cli_screen.py    how it is drawn; the terminal while top has it
+    cli_top.py       top
+    cli_tail.py      tail
     cli_care.py      queue, pause, resume, purge, drop, redrive
     cli_worker.py    worker: runs the tasks of an app
 

@@ -110,9 +110,14 @@ class Caretaker:
             if cursor is None:
                 return
 
-    async def clients(self, *, page: int = 100) -> AsyncIterator[Peer]:
-        """Every connection of the server in order of number, page by page as they are asked for."""
-        cursor: str | None = None
+    async def clients(self, *, after: int | None = None, page: int = 100) -> AsyncIterator[Peer]:
+        """The connections of the server in order of number, page by page as they are asked for.
+
+        Args:
+            after: begin behind this number.
+            page: connections of one request.
+        """
+        cursor = None if after is None else str(after)
         while True:
             answer = await self._link.run(queues.clients(count=page, after=cursor))
             for row in answer.rows:
@@ -121,9 +126,14 @@ class Caretaker:
             if cursor is None:
                 return
 
-    async def queues(self, *, page: int = 100) -> AsyncIterator[Queue]:
-        """Every queue in order of name, page by page as they are asked for."""
-        cursor: str | None = None
+    async def queues(self, *, after: str | None = None, page: int = 100) -> AsyncIterator[Queue]:
+        """The queues in order of name, page by page as they are asked for.
+
+        Args:
+            after: begin behind this name.
+            page: queues of one request.
+        """
+        cursor = after
         while True:
             answer = await self._link.run(queues.queues(count=page, after=cursor))
             for row in answer.rows:

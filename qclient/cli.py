@@ -11,8 +11,9 @@ from typing import Final
 
 import click
 
-from qclient import cli_care, cli_get, cli_look, cli_outcome, cli_put, cli_worker
+from qclient import cli_care, cli_get, cli_look, cli_outcome, cli_put, cli_tail, cli_top, cli_worker
 from qclient.cli_context import Context, Refused
+from qclient.cli_output import Enough
 from qclient.errors import BadName, BadReceipt, BadRequest, CannotConnect, ConnectionLost, Error
 from qclient.opening import DEFAULT_URL
 
@@ -30,7 +31,32 @@ def _version() -> str:
         return "unknown (not installed)"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+FAMILIES: Final = {
+    "Messages": (cli_put, cli_get, cli_outcome),
+    "Look": (cli_look, cli_top, cli_tail),
+    "Care": (cli_care,),
+    "Work": (cli_worker,),
+}
+"""The commands as `--help` lists them."""
+
+
+class Families(click.Group):
+    """A group whose help lists the commands by family, each with a whole sentence."""
+
+    def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
+        """What click calls for that part of the help."""
+        for family, modules in FAMILIES.items():
+            commands = [command for module in modules for command in module.COMMANDS]
+            with formatter.section(family):
+                formatter.write_dl(
+                    [(each.name or "", each.get_short_help_str(limit=200)) for each in commands]
+                )
+
+
+@click.group(
+    cls=Families,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.option(
     "-u",
     "--url",
@@ -61,9 +87,10 @@ def cli(context: click.Context, url: str) -> None:
     context.obj = Context(url)
 
 
-for module in (cli_put, cli_get, cli_outcome, cli_look, cli_care, cli_worker):
-    for command in module.COMMANDS:
-        cli.add_command(command)
+for modules in FAMILIES.values():
+    for module in modules:
+        for command in module.COMMANDS:
+            cli.add_command(command)
 
 
 def main() -> None:
@@ -72,8 +99,8 @@ def main() -> None:
         code = _run()
     except KeyboardInterrupt:
         code = INTERRUPTED
-    except BrokenPipeError:
-        code = OK  # whoever read our output has what it wanted
+    except (BrokenPipeError, Enough):
+        code = OK
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
 

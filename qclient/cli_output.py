@@ -25,16 +25,30 @@ _FIGURES = frozenset(
 )
 
 
+class Enough(Exception):
+    """Whoever reads our output has what it wanted, and closed its end. Ends with exit code 0.
+
+    An error of its own, since click turns a BrokenPipeError into exit code 1.
+    """
+
+
 def for_people(as_json: bool) -> bool:  # noqa: FBT001
     """Whether to print a table: on a terminal, unless JSON was asked for."""
     return sys.stdout.isatty() and not as_json
 
 
 def lines(rows: Iterable[bytes]) -> None:
-    """Print lines of bytes as they are, at once."""
+    """Print lines of bytes as they are, at once.
+
+    Raises:
+        Enough: nobody reads them any more.
+    """
     out = sys.stdout.buffer
-    out.write(b"".join(row + b"\n" for row in rows))
-    out.flush()
+    try:
+        out.write(b"".join(row + b"\n" for row in rows))
+        out.flush()
+    except BrokenPipeError:
+        raise Enough from None
 
 
 def line(value: object) -> None:

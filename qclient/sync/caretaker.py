@@ -91,9 +91,14 @@ class Caretaker:
             if cursor is None:
                 return
 
-    def clients(self, *, page: int = 100) -> Iterator[Peer]:
-        """Every connection of the server in order of number, page by page as they are asked for."""
-        cursor: str | None = None
+    def clients(self, *, after: int | None = None, page: int = 100) -> Iterator[Peer]:
+        """The connections of the server in order of number, page by page as they are asked for.
+
+        Args:
+            after: begin behind this number.
+            page: connections of one request.
+        """
+        cursor = None if after is None else str(after)
         while True:
             answer = self._link.run(queues.clients(count=page, after=cursor))
             yield from answer.rows
@@ -101,9 +106,14 @@ class Caretaker:
             if cursor is None:
                 return
 
-    def queues(self, *, page: int = 100) -> Iterator[Queue]:
-        """Every queue in order of name, page by page as they are asked for."""
-        cursor: str | None = None
+    def queues(self, *, after: str | None = None, page: int = 100) -> Iterator[Queue]:
+        """The queues in order of name, page by page as they are asked for.
+
+        Args:
+            after: begin behind this name.
+            page: queues of one request.
+        """
+        cursor = after
         while True:
             answer = self._link.run(queues.queues(count=page, after=cursor))
             yield from answer.rows

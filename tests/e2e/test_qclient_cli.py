@@ -218,9 +218,13 @@ def test_a_reader_that_has_enough_is_no_error(run: Run, server: QServer) -> None
     run("put", "q", stdin=b'"%b"\n' % (b"x" * 1000) * 2000)
     piped = f"{sys.executable} -m qclient get q -n 2000 --ack | head -1 | wc -l"
     done = subprocess.run(
-        piped, shell=True, capture_output=True, check=True, env=environment(server), timeout=30
+        ["bash", "-c", f"{piped}; echo ${{PIPESTATUS[0]}}"],
+        capture_output=True,
+        check=True,
+        env=environment(server),
+        timeout=30,
     )
-    assert (done.stdout.strip(), done.stderr) == (b"1", b"")
+    assert (done.stdout.split(), done.stderr) == ([b"1", b"0"], b"")
 
 
 def test_ctrl_c_is_quiet_and_what_was_read_is_stored(run: Run, server: QServer) -> None:

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from qclient import queues
+from qclient import connect, queues
 from qclient.errors import ProtocolError
 from qclient.replies import ReplyReader, Request
+from tests.unit.qclient.client_fakes import FakeServer
 
 
 def read(request: Request[Any], stream: bytes) -> Any:
@@ -55,3 +56,13 @@ def test_a_list_of_connections() -> None:
     assert page.next == "10"
     with pytest.raises(ProtocolError):
         read(request, b"* x connected=1\nOK 1\n")
+
+
+async def test_queues_and_clients_can_be_read_on_where_they_were_left() -> None:
+    async with FakeServer() as server, connect(server.url) as client:
+        server.say("LIST", b"* b ready=1\nOK 1 next=b\n", b"* c ready=2\nOK 1\n")
+        assert [row.name async for row in client.queues(after="a", page=1)] == ["b", "c"]
+        server.say("CLIENTS", b"* 8\nOK 1 next=8\n", b"* 9\nOK 1\n")
+        assert [row.number async for row in client.clients(after=7, page=1)] == [8, 9]
+    assert server.sent("LIST") == ["LIST count=1 after=a", "LIST count=1 after=b"]
+    assert server.sent("CLIENTS") == ["CLIENTS count=1 after=7", "CLIENTS count=1 after=8"]
