@@ -26,6 +26,7 @@ from qclient.tasks.envelope import arrived
 from qclient.worker.delivery import Delivery
 from qclient.worker.lookahead import Lookahead
 from qclient.worker.outcome import Outcomes
+from qclient.worker.resting import Resting
 from qclient.worker.slots import Slots
 
 logger = logging.getLogger("qclient.worker")
@@ -61,7 +62,8 @@ class Fetching:
         self._tasks = app.tasks
         self._client = client
         self._outcomes = outcomes
-        self._order = order
+        self._resting = Resting(order, asyncio.get_running_loop().time)
+        outcomes.on_rest = self._resting.rest
         self._prefetch = prefetch
         self._lookahead = lookahead
         self._lease_s = lease_s
@@ -108,13 +110,14 @@ class Fetching:
                 await self._disown()
             began_at = self._loop.time()
             ended = self.slots.ended
-            messages = await self._get(count, self._wait_s)
+            wait_s = self._resting.wait_s(self._wait_s)
+            messages = await self._get(count, wait_s)
             ended = self.slots.ended - ended
             self._lookahead.answered(ended, is_full=len(messages) == count)
             if messages:
                 empty = 0
                 self.take(messages)
-            elif self._loop.time() - began_at < self._wait_s / 2:  # a server that goes down, say
+            elif self._loop.time() - began_at < wait_s / 2:  # a server that goes down, say
                 await asyncio.sleep(self._client.backoff.delay_s(empty))
                 empty += 1
 
@@ -126,7 +129,9 @@ class Fetching:
             if messages:
                 self.take(messages)
             elif await self.slots.wait_quiet() and not await self._one_more():
-                return
+                if not self._resting.left_s:
+                    return
+                await asyncio.sleep(self._resting.left_s)
 
     def take(self, messages: Sequence[Message[Any]]) -> None:
         """Give messages to the slots, and those that are no task of ours to the dead letters."""
@@ -167,11 +172,16 @@ class Fetching:
             self._room = None
 
     async def _get(self, count: int, wait_s: float) -> list[Message[Any]]:
-        """One GET; nothing when it was ended for a doubt."""
+        """One GET; nothing when it was ended for a doubt, or all queues rest."""
+        queues = self._resting.order()
+        if not queues:
+            await asyncio.sleep(wait_s)
+            self.heard_at = self._loop.time()
+            return []
         self._asking = self._loop.create_task(
             self._client.lease(
                 self._client.settling,
-                self._order(),
+                queues,
                 wanted=None,
                 count=count,
                 wait=wait_s,
@@ -198,11 +208,15 @@ class Fetching:
                 self._outcomes.release(message)
 
     async def _disown(self) -> None:
-        """Release what the session holds and nobody here knows of."""
+        """Release what the session holds and nobody here knows of.
+
+        No GET is under way, so nothing new comes meanwhile. What is held now may have ended by the
+        time of the answer, its ack still to be sent: it is not to be released before that.
+        """
         trusted = self._client.lost_gets
+        held = frozenset(self.slots.held)
         try:
             leased = [lease.receipt async for lease in self._client.leases(page=1000)]
-            held = self.slots.held
             unknown = [receipt for receipt in leased if receipt not in held]
             if unknown:
                 await self._client.release(*unknown)

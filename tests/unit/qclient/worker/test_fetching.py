@@ -191,6 +191,28 @@ def test_after_a_lost_reply_what_nobody_knows_of_is_released_and_the_rest_is_kep
     virtual(main())
 
 
+def test_what_ends_while_the_leases_are_read_is_acked_and_not_released() -> None:
+    async def main() -> None:
+        async with rig(2) as it:
+            it.bench.gate(1)
+            await it.put(1)
+            await until(lambda: len(it.gets()) == 2)
+
+            def end_it(*_: object) -> bytes:
+                it.bench.gates[1].set()
+                return b"* 1.1 q expires_in=9\nOK 1\n"
+
+            it.server.say("LEASES", end_it)
+            it.server.drop_connections()
+            await until(lambda: it.fetching.is_in_doubt)
+            it.fetching.doubt()
+            await until(lambda: not it.fetching.is_in_doubt)
+            await until(lambda: it.server.sent("ACK") == ["ACK 1.1"])
+            assert it.server.sent("RELEASE") == []
+
+    virtual(main())
+
+
 def test_a_doubt_that_could_not_be_cleared_stays() -> None:
     async def main() -> None:
         async with rig(1) as it:
