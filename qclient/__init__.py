@@ -90,6 +90,9 @@ synchronous client can stand on the same ground:
     worker/logs.py       how its process logs
     worker/program.py    a process that is a worker: an app by name, a banner
 
+    testing/server.py    a real server as a process, for tests
+    testing/fixtures.py  the same as fixtures for pytest
+
     cli.py           the command line: its group and exit codes
     __main__.py      `python -m qclient`
     cli_context.py   a connection for one command; durations and times from words

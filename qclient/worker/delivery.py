@@ -16,8 +16,9 @@ import msgspec
 
 from qclient.message import Message
 from qclient.tasks.control import Why
+from qclient.tasks.job import Progress
 from qclient.tasks.task import Task
-from qclient.worker.progress import Reporter, made
+from qclient.worker.progress import Reporter
 
 
 class Delivery(msgspec.Struct, eq=False):
@@ -90,7 +91,7 @@ class Delivery(msgspec.Struct, eq=False):
         """
         if self.reporter is None:
             self.reporter = Reporter(self.message, self.message._settler)  # noqa: SLF001  ours
-        self.reporter.report(made(fraction, text))
+        self.reporter.report(Progress(fraction, text))
 
     def __repr__(self) -> str:
         return f"<delivery {self.message.receipt} of {self.task.name}>"

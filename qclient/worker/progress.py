@@ -77,11 +77,12 @@ class Reporter:
         self._is_planned = False  # before the value is read: one that comes now is planned again
         progress, self._latest = self._latest, None
         if progress is not None and not self._message.is_lost:
-            self._teller.report(self._message, written_progress(progress))
+            self._teller.report(self._message, written_progress(limited(progress)))
 
 
-def made(fraction: float | None, text: str) -> Progress:
-    """A Progress with its parts brought within their limits."""
+def limited(progress: Progress) -> Progress:
+    """The same with its parts brought within their limits; done for what is sent only."""
+    fraction, text = progress.fraction, progress.text[:TEXT_MAX]
     if fraction is not None:
         fraction = max(0.0, min(1.0, fraction))
-    return Progress(fraction, text.encode("utf-8", "replace").decode()[:TEXT_MAX])
+    return Progress(fraction, text.encode("utf-8", "replace").decode())

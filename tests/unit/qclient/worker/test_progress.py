@@ -9,7 +9,7 @@ import pytest
 from qclient.message import Message
 from qclient.tasks import Progress
 from qclient.worker.delivery import Delivery
-from qclient.worker.progress import PERIOD_S, TEXT_MAX, Reporter, made
+from qclient.worker.progress import PERIOD_S, TEXT_MAX, Reporter, limited
 from tests.unit.qclient.worker.fakes import delivery, message
 
 
@@ -90,7 +90,7 @@ def test_a_tight_loop_sends_two(play: Play) -> None:
     play.say(*(n / 10_000 for n in range(10_000)))
     play.turn()
     play.reporter.close()
-    assert play.told.sent == ["1.1 0", "1.1 0.9999"]
+    assert play.told.sent == ["1.1 0.0", "1.1 0.9999"]
 
 
 def test_what_is_left_is_sent_at_the_end_and_only_once(play: Play) -> None:
@@ -107,9 +107,9 @@ def test_what_is_left_is_sent_at_the_end_and_only_once(play: Play) -> None:
 def test_an_end_in_the_very_turn_of_a_report_sends_it_first(play: Play) -> None:
     play.say(1)
     play.reporter.close()
-    assert play.told.sent == ["1.1 1"]
+    assert play.told.sent == ["1.1 1.0"]
     play.turn()
-    assert play.told.sent == ["1.1 1"]
+    assert play.told.sent == ["1.1 1.0"]
 
 
 def test_an_end_with_nothing_left_sends_nothing(play: Play) -> None:
@@ -142,9 +142,10 @@ def test_threads_can_report(play: Play) -> None:
 
 
 def test_parts_are_brought_within_their_limits() -> None:
-    assert made(1.0000000001, "") == Progress(1.0)
-    assert made(-3, "x") == Progress(0.0, "x")
-    assert made(None, "\ud800" + "x" * TEXT_MAX) == Progress(None, "?" + "x" * (TEXT_MAX - 1))
+    assert limited(Progress(1.0000000001)) == Progress(1.0)
+    assert limited(Progress(-3, "x")) == Progress(0.0, "x")
+    text = "\ud800" + "x" * TEXT_MAX
+    assert limited(Progress(None, text)) == Progress(None, "?" + "x" * (TEXT_MAX - 1))
 
 
 async def test_a_delivery_reports_to_whoever_settles_it() -> None:
