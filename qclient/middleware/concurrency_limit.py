@@ -128,7 +128,8 @@ class ConcurrencyLimit:
             async with asyncio.timeout(None if self._hold_s == math.inf else self._hold_s):
                 await room.places.acquire()
         except TimeoutError:
-            raise Release(f"as many of task {delivery.task.name} run as may") from None
+            why = f"as many of task {delivery.task.name} run as may"
+            raise Release(why, after=self._hold_s) from None
         delivery.began_at = time.monotonic()
 
 

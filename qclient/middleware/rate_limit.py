@@ -4,7 +4,7 @@
 
 A token bucket for each task: it holds `burst` tokens, gets `count` in each `per`, and each attempt
 takes one. What finds none takes the next that will come, if that is soon enough, and waits for it;
-turns are in the order they were asked for. What becomes of the others: `turns.py`.
+turns are in the order they were asked for. The others go back to their queue at once: `turns.py`.
 
 Each worker process has buckets of its own: four of them run four times as many.
 """
@@ -118,8 +118,8 @@ class RateLimit:
     async def _limited(self, bucket: Bucket, call_next: CallNext, delivery: Delivery) -> Any:
         wait_s = bucket.take(self._clock(), self._hold_s)
         if wait_s is None:
-            await asyncio.sleep(self._hold_s)
-            raise Release(f"task {delivery.task.name} is over its rate")
+            why = f"task {delivery.task.name} is over its rate"
+            raise Release(why, after=self._hold_s / 2)  # back before the turns given are used up
         if wait_s:
             await asyncio.sleep(wait_s)
             delivery.began_at = self._clock()

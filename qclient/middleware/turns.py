@@ -1,13 +1,16 @@
 """What limits do with a run that has to wait.
 
-It waits in its place in the worker, for at most `hold_s`; then its message goes back to the queue,
-with nothing counted, and comes again. So no run keeps a place for long, and another worker may have
-room. Why it is held at all: the server has no release with a delay, so what went back at once would
-come again at once, and worker and server would do nothing else. The price is that at most
-`concurrency / hold_s` deliveries a second only come and go.
+It waits in its place in the worker, if its turn comes within `hold`: a second, if nothing else is
+said. Otherwise its message goes back to the queue with nothing counted, for any worker to take, and
+this worker leaves the queue alone for about as long: what goes back is ready again at once, and
+would only come and go. So a backlog over its limit keeps neither the places of other tasks nor the
+server busy.
 
-While many wait they take the places of others. So tasks with a limit belong in a queue of their
-own, with a worker of its own; there `hold=None` lets each wait until it can run, and a stop waits
+    a rate          knows when the turn comes: what is too early goes back at once
+    a concurrency   can't know: it waits for `hold` first, also in the hope for a run that is short
+
+A queue rests as a whole, so tasks with a limit belong in one of their own. `hold=None` lets each
+wait in its place until it can run, which suits a worker that does nothing else; a stop then waits
 its grace for them before it gives them back.
 
 The time waited is not part of the run: `timeout` and metrics count from when it began in earnest.
@@ -37,7 +40,7 @@ def hold_s(hold: Duration | None) -> float:
         return math.inf
     seconds = float(duration(hold, "hold"))
     if not seconds:
-        raise BadRequest("hold is more than 0 seconds: what goes back at once comes again at once")
+        raise BadRequest("hold is more than 0 seconds, or what goes back would come again at once")
     return seconds
 
 

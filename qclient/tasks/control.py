@@ -43,15 +43,17 @@ class Reject(Exception):
 class Release(Exception):
     """Raised by middleware, or a task: not here and now, and nobody's fault.
 
-    The message goes back to its own place and nothing is counted. It can be delivered again at
-    once, to this worker too: whoever raises this for something that takes time has to wait first.
+    The message goes back to its own place and nothing is counted. Another worker can have it at
+    once; this one takes nothing more from its queue for a while.
 
     Args:
         reason: for people; it is not kept with the message.
+        after: how long this worker leaves the queue alone, seconds or timedelta.
     """
 
-    def __init__(self, reason: str = "") -> None:
+    def __init__(self, reason: str = "", *, after: Duration = 1.0) -> None:
         super().__init__(reason)
+        self.after_s = after.total_seconds() if isinstance(after, timedelta) else after
 
 
 class Why(StrEnum):

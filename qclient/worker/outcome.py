@@ -4,7 +4,7 @@ a result                        ACK, or DONE with the result where the task keep
 Reject                          NACK dead=yes
 Retry                           NACK, delay= its own
 another exception               NACK, the queue's backoff
-Release                         RELEASE: nothing is counted
+Release                         RELEASE: nothing is counted; its queue rests here
 cancelled for a stop            RELEASE: nothing is counted
 cancelled for a lost lease      nothing: the message is someone else's
 """
@@ -12,6 +12,7 @@ cancelled for a lost lease      nothing: the message is someone else's
 import asyncio
 import logging
 import traceback
+from collections.abc import Callable
 from typing import Any, Final, Literal
 
 import msgspec
@@ -59,10 +60,12 @@ class Outcomes:
 
     Attributes:
         counts: what came of it all.
+        on_rest: told which queue a run wants to be left alone, and for how many seconds.
     """
 
     def __init__(self, settling: Settling, counts: Counts, keeping: Keeping | None = None) -> None:
         self.counts = counts
+        self.on_rest: Callable[[str, float], None] = lambda _queue, _seconds: None
         self._settling = settling
         self._keeping = keeping
 
@@ -82,6 +85,8 @@ class Outcomes:
         elif ended == "lost":
             self.counts.lost += 1
         elif ended == "released":
+            if isinstance(error, Release):
+                self.on_rest(message.queue, error.after_s)
             self.release(message)
         else:
             assert error is not None

@@ -15,7 +15,7 @@ from qclient.worker.delivery import Delivery
 from qclient.worker.outcome import Counts
 from tests.unit.qclient.client_fakes import now, passes, virtual
 from tests.unit.qclient.middleware.chains import nothing, run
-from tests.unit.qclient.worker.fakes import delivery
+from tests.unit.qclient.worker.fakes import delivery, task_of
 
 
 class Runs:
@@ -27,6 +27,7 @@ class Runs:
         self.most: dict[Any, int] = {}
         self.ended: list[tuple[int, int]] = []
         self.released: list[tuple[int, int]] = []
+        self.rests: set[float] = set()
 
     async def second(self, given: Delivery) -> None:
         key = given.args[0] if given.args else given.kwargs.get("customer")
@@ -41,8 +42,9 @@ class Runs:
     async def one(self, given: Delivery) -> None:
         try:
             await compose([self.limit], self.second)(given)
-        except Release:
+        except Release as release:
             self.released.append((given.id, round(now())))
+            self.rests.add(release.after_s)
         except ValueError:
             pass
 
@@ -81,6 +83,7 @@ def test_what_waits_too_long_is_given_back() -> None:
     runs.play(*[delivery(number) for number in range(1, 6)])
     assert runs.ended == [(1, 1), (2, 2), (3, 3)]
     assert sorted(runs.released) == [(4, 2), (5, 2)]
+    assert runs.rests == {2.5}
 
 
 def test_other_tasks_have_no_limit() -> None:
@@ -102,12 +105,22 @@ def test_an_argument_is_found_by_place_by_name_and_by_default() -> None:
 
     task = App().task(mixed)
     by_place, by_name, by_default = (delivery(number, task) for number in (1, 2, 3))
-    by_place.args = 7, "a"
-    by_name.args, by_name.kwargs = (8,), {"customer": "a"}
+    again = delivery(4, task)
+    by_place.args = 7, "b"
+    by_name.args, by_name.kwargs = (8,), {"customer": "b"}
     by_default.args = (9,)
+    again.args = 7, "a"
     runs = Runs({"mixed": Limit(1, key="customer")}, hold=None)
-    runs.play(by_place, by_name, by_default)
-    assert runs.ended == [(1, 1), (2, 2), (3, 3)]
+    runs.play(by_place, by_name, by_default, again)
+    assert runs.ended == [(1, 1), (3, 1), (2, 2), (4, 2)]
+
+
+def test_tasks_do_not_share_their_room() -> None:
+    runs = Runs({"nothing": 1, "other": 1}, hold=None)
+    runs.play(
+        *[delivery(number, task_of(name)) for number, name in enumerate(["nothing", "other"])]
+    )
+    assert runs.ended == [(0, 1), (1, 1)]
 
 
 def test_a_run_that_fails_makes_room() -> None:

@@ -52,6 +52,12 @@ def test_the_outermost_sees_what_the_worker_settles(
     assert counts == Counts(**{ended: 1})
 
 
+def test_what_is_given_back_is_no_warning() -> None:
+    with capture_logs() as logged:
+        virtual(run(standard(), delivery(), raising(Release("not now"))))
+    assert logged == [{"event": "given back", "log_level": "debug", "reason": "not now"}]
+
+
 def test_a_run_that_did_not_come_to_an_end_has_no_duration() -> None:
     given = delivery()
     given.due_ms = time.time() * 1000

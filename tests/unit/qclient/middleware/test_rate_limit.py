@@ -90,6 +90,7 @@ class Runs:
         self.limit = RateLimit(limit, clock=now, **options)
         self.began: list[float] = []
         self.released: list[float] = []
+        self.rests: list[float] = []
 
     async def note(self, given: Delivery) -> None:
         self.began.append(round(now(), 3))
@@ -99,18 +100,20 @@ class Runs:
     async def one(self, name: str) -> None:
         try:
             await compose([self.limit], self.note)(delivery(1, task_of(name)))
-        except Release:
+        except Release as release:
             self.released.append(round(now(), 3))
+            self.rests.append(release.after_s)
 
     async def all(self, *names: str) -> None:
         await asyncio.gather(*[self.one(name) for name in names])
 
 
-def test_runs_wait_for_their_turn_and_are_given_back_when_it_is_too_far() -> None:
+def test_runs_wait_for_their_turn_and_are_given_back_at_once_when_it_is_too_far() -> None:
     runs = Runs({"nothing": 2}, hold=1)
     virtual(runs.all(*["nothing"] * 5))
     assert runs.began == [0, 0.5, 1]
-    assert runs.released == [1, 1]
+    assert runs.released == [0, 0]
+    assert runs.rests == [0.5, 0.5]
 
 
 def test_without_a_bound_each_waits_until_it_can_run() -> None:

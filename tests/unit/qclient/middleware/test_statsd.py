@@ -135,6 +135,19 @@ def test_many_timings_do_not_wait(sink: Sink) -> None:
     assert f"shop.tasks.nothing.done:{TIMINGS_MAX}|c" in lines
 
 
+def test_after_many_timings_the_next_ones_wait_again(sink: Sink) -> None:
+    async def main() -> None:
+        chain = compose([Statsd(sink.client)], lambda _: nothing())
+        for _ in range(TIMINGS_MAX):
+            await chain(delivery())
+        while not sink.is_empty:
+            sink.read()
+        await chain(delivery())
+        assert sink.is_empty
+
+    virtual(main())
+
+
 def test_producers_say_when_a_message_could_begin(sink: Sink) -> None:
     putting = Putting(task_of())
     Statsd(sink.client).putting(putting)

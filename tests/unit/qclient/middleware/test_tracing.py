@@ -12,7 +12,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from structlog.testing import capture_logs
 
 from qclient import Full
-from qclient.middleware import standard
+from qclient.middleware import compose, standard
 from qclient.middleware.tracing import Tracing
 from qclient.tasks import App, Reject, Release, Why
 from tests.unit.qclient.client_fakes import FakeServer, connected, virtual
@@ -137,7 +137,7 @@ def test_a_batch_has_one_span_and_all_its_messages_the_same_trace(spans: Spans) 
 
 def test_the_putters_own_trace_is_left_alone(spans: Spans) -> None:
     lines = putting(Tracing(spans.provider), lambda task, _: task.with_options(trace=PARENT).put())
-    assert [trace_of(line) for line in lines] == [PARENT]
+    assert lines == [f'PUT mail trace={PARENT} {{"task":"send"}}']
 
 
 def test_a_put_that_fails_is_an_error(spans: Spans) -> None:
@@ -194,6 +194,14 @@ def test_what_a_task_does_is_within_its_span(spans: Spans) -> None:
     first_query, first, second_query, second = spans.ended()
     assert parent(first_query) == ids(first)
     assert parent(second_query) == ids(second)
+
+
+def test_what_follows_a_run_is_not_within_its_span(spans: Spans) -> None:
+    async def main() -> None:
+        await compose([Tracing(spans.provider)], lambda _: nothing())(delivery())
+        assert not trace.get_current_span().get_span_context().is_valid
+
+    virtual(main())
 
 
 @pytest.mark.parametrize(
