@@ -66,23 +66,24 @@ class JournalRecorder:
         trace: str | None,
         dedup: str | None,
     ) -> None:
+        # Spelt out, since `_fields` takes 2 µs more, and qclient gives every PUT a dedup key.
+        priority = message.priority
+        fields = b"" if priority == PRIORITY_DEFAULT else b',"priority":%d' % priority
+        if due:
+            fields += b',"due_ms":%d' % _ms(due)
+        if expires:
+            fields += b',"expires_ms":%d' % _ms(expires)
+        if key is not None:
+            fields += b',"key":%b' % _quote(key)
+        if trace is not None:
+            fields += b',"trace":%b' % _quote(trace)
+        if dedup is not None:
+            fields += b',"dedup":%b' % _quote(dedup)
+        if dedup_until:
+            fields += b',"dedup_until_ms":%d' % _ms(dedup_until)
         self.append(
             b'{"op":"put_with","id":%d,"queue":"%b","at_ms":%d%b,"body":%b}\n'
-            % (
-                message.id,
-                queue,
-                message.put_at * 1000,
-                _fields(
-                    priority=None if message.priority == PRIORITY_DEFAULT else message.priority,
-                    due_ms=_ms(due) or None,
-                    expires_ms=_ms(expires) or None,
-                    key=key,
-                    trace=trace,
-                    dedup=dedup,
-                    dedup_until_ms=_ms(dedup_until) or None,
-                ),
-                message.body,
-            )
+            % (message.id, queue, message.put_at * 1000, fields, message.body)
         )
 
     def message(self, queue: bytes, message_id: int, body: bytes, what: Snapshot) -> None:
