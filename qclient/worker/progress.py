@@ -37,14 +37,13 @@ class Teller(Protocol):
 class Reporter:
     """Reports for one run."""
 
-    __slots__ = ("_due_at", "_is_closed", "_is_planned", "_latest", "_message", "_teller", "_timer")
+    __slots__ = ("_due_at", "_is_closed", "_is_planned", "_latest", "_message", "_teller")
 
     def __init__(self, message: Message[Any], teller: Teller) -> None:
         self._message = message
         self._teller = teller
         self._latest: Progress | None = None
         self._due_at = 0.0
-        self._timer: asyncio.TimerHandle | None = None
         self._is_planned = False
         self._is_closed = False
 
@@ -58,19 +57,15 @@ class Reporter:
     def close(self) -> None:
         """Send what is left; what is reported after that goes nowhere. Called on the loop."""
         self._is_closed = True
-        if self._timer is not None:
-            self._timer.cancel()
         if self._is_planned:
             self._send()
 
     def _plan(self) -> None:
         loop = self._teller.loop
-        if self._is_closed:
-            return
         if loop.time() >= self._due_at:
             self._send()
         else:
-            self._timer = loop.call_at(self._due_at, self._send)
+            loop.call_at(self._due_at, self._send)
 
     def _send(self) -> None:
         self._due_at = self._teller.loop.time() + PERIOD_S

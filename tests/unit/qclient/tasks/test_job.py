@@ -42,6 +42,11 @@ class Sum:
     total: int
 
 
+@dataclass
+class Difference:
+    total: int
+
+
 app = App(queue="q")
 
 
@@ -146,6 +151,13 @@ async def test_without_a_timeout_it_waits_as_long_as_a_server_lets_it_and_asks_a
     assert answers.waits == [WAIT_S, WAIT_S]
 
 
+async def test_no_wait_is_longer_than_any_server_lets_it() -> None:
+    answers = Answers(answer("done", b'{"total":1}'))
+    with app.bound(answers):
+        assert await add.job(7).result(timeout=timedelta(days=1)) == Sum(1)
+    assert answers.waits == [WAIT_S]
+
+
 async def test_a_task_that_keeps_no_result_says_so_before_it_is_waited_for() -> None:
     answers = Answers()
     with (
@@ -226,11 +238,9 @@ def test_a_result_is_kept_for_some_time_or_not_at_all(keep: float) -> None:
 
 
 def test_an_annotation_that_no_json_can_become_is_told_at_the_start() -> None:
-    other = App()
+    def either() -> Sum | Difference:  # nothing in the JSON says which
+        return Sum(3)
 
-    @other.task(keep_result=60)
-    def odd() -> type[Exception] | int | str | dict[int, "Nowhere"]:  # type: ignore[name-defined]  # noqa: F821
-        return 3
-
-    with pytest.raises(NameError, match="Nowhere"):
-        odd.prepare()
+    with pytest.raises(TypeError, match="dataclass"):
+        App().task(keep_result=60)(either).prepare()
+    App().task(either).prepare()

@@ -1,7 +1,6 @@
 """Progress is sent seldom, from any thread, and the last of it always."""
 
 import asyncio
-import threading
 from typing import Any
 
 import pytest
@@ -133,12 +132,13 @@ def test_of_a_lost_message_nothing_is_told(play: Play) -> None:
     assert play.told.sent == []
 
 
-def test_threads_can_report(play: Play) -> None:
-    thread = threading.Thread(target=play.say, args=(0.1, 0.2))
-    thread.start()
-    thread.join()
-    play.turn()
-    assert play.told.sent == ["1.1 0.2"]
+async def test_threads_can_report() -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_debug(True)  # it refuses what is not safe for threads
+    told = Told(loop)
+    await asyncio.to_thread(Reporter(message(1), told).report, Progress(0.1))
+    await asyncio.sleep(0)
+    assert told.sent == ["1.1 0.1"]
 
 
 def test_parts_are_brought_within_their_limits() -> None:
