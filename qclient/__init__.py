@@ -89,6 +89,9 @@ synchronous client can stand on the same ground:
     worker/worker.py     its life
     worker/signals.py    SIGTERM and SIGINT
     worker/logs.py       how its process logs
+    worker/membership.py what a worker does differently that is one of several
+    worker/crew.py       several worker processes, and one that looks after them
+    worker/reload.py     which files of a service have changed, for development
     worker/program.py    a process that is a worker: an app by name, a banner
 
     testing/server.py    a real server as a process, for tests

@@ -1,14 +1,15 @@
 """`qclient worker`: runs the tasks of an app."""
 
+import sys
 from typing import Any, Final
 
 import click
 
-from qclient.cli_context import Context, pass_context, seconds
+from qclient.cli_context import Context, Refused, pass_context, seconds
 
 
 @click.command()
-@click.argument("where", metavar="MODULE:APP")
+@click.argument("where", metavar="MODULE:APP", required=False)
 @click.option(
     "-q",
     "--queue",
@@ -47,25 +48,83 @@ from qclient.cli_context import Context, pass_context, seconds
 )
 @click.option("--threads", "task_threads", type=click.IntRange(1), help="For plain functions.")
 @click.option("--burst", is_flag=True, help="End when there is nothing more to get.")
-@click.option("--health-file", help="Touched every few seconds while the worker is well.")
+@click.option(
+    "--processes",
+    type=click.IntRange(1),
+    default=1,
+    help="Worker processes, each with these settings; one that dies is started again.",
+)
+@click.option(
+    "--reload",
+    is_flag=True,
+    help="For development: start again when a Python file below this directory changes.",
+)
+@click.option(
+    "--health-file",
+    envvar="QCLIENT_HEALTH_FILE",
+    show_envvar=True,
+    help="Touched every few seconds while the worker is well. With --processes each has its own: "
+    ".1, .2 … are appended.",
+)
+@click.option(
+    "--health-port",
+    type=click.IntRange(0, 65535),
+    envvar="QCLIENT_HEALTH_PORT",
+    show_envvar=True,
+    help="Answers HTTP with 200 while the worker is well, else 503. With --processes the second "
+    "one listens at the next port, and so on.",
+)
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Run nothing: exit with 0 if --health-file says that the worker was well lately, else 1.",
+)
 @click.option(
     "--log-level", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]), default="INFO"
 )
 @pass_context
 def worker(
-    context: Context, /, where: str, queues: tuple[str, ...], log_level: str, **options: Any
+    context: Context,
+    /,
+    where: str | None,
+    queues: tuple[str, ...],
+    log_level: str,
+    processes: int,
+    *,
+    reload: bool,
+    check: bool,
+    **options: Any,
 ) -> None:
     """Run the tasks of an app until SIGTERM or Ctrl-C; a second one leaves at once.
 
     \b
     qclient worker shop.tasks:app
     qclient worker shop.tasks:app --queue mail:3 --queue reports:1 --concurrency 20
+    qclient worker shop.tasks:app --processes 4 --health-file /tmp/well
+    qclient worker --check --processes 4 --health-file /tmp/well
     """  # noqa: D301  click looks for the backspace itself
-    from qclient.worker import program, settings  # noqa: PLC0415  slow, and only needed here
+    if check:
+        _check(options["health_file"], processes)
+        return
+    if where is None:
+        raise click.UsageError("Missing argument 'MODULE:APP'.")
+    from qclient.worker import membership, program, settings  # noqa: PLC0415  slow, needed here
 
+    if membership.number() is None and (processes > 1 or reload):
+        sys.exit(program.lead(where, log_level, processes=processes, is_reloading=reload))
     given = {name: value for name, value in options.items() if value is not None}
     made = settings.Settings(queues=program.parse_queues(queues), **given)
-    program.work(where, context.url, made, log_level)
+    program.work(where, context.url, made, log_level, processes=processes)
+
+
+def _check(path: str | None, processes: int) -> None:
+    if path is None:
+        raise click.UsageError("--check looks at --health-file: name it, as for the worker")
+    from qclient.worker import probe  # noqa: PLC0415  slow, and only needed here
+
+    sick = probe.sick(path, processes)
+    if sick:
+        raise Refused(f"not touched for {probe.STALE_S:g} s, or never: {', '.join(sick)}")
 
 
 COMMANDS: Final = (worker,)

@@ -11,6 +11,7 @@ blocked a probe gets no answer in its time, which is one too.
 
 import asyncio
 import contextlib
+import socket
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -96,12 +97,15 @@ async def _listening(health: Health, port: int) -> AsyncIterator[int]:
                 await writer.drain()
         writer.close()
 
+    is_both = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if is_both else socket.AF_INET
     try:
-        server = await asyncio.start_server(answer, port=port, limit=REQUEST_BYTES_MAX)
+        listener = socket.create_server(("", port), family=family, dualstack_ipv6=is_both)
+        server = await asyncio.start_server(answer, sock=listener, limit=REQUEST_BYTES_MAX)
     except OSError as error:
         raise PortTaken(f"the health port {port} can't be listened at: {error}") from None
     async with server:
-        yield server.sockets[0].getsockname()[1]
+        yield listener.getsockname()[1]
 
 
 def response(*, is_well: bool) -> bytes:

@@ -1,22 +1,26 @@
 """A process that is a worker: an app found by name, a banner, logs, signals."""
 
+import asyncio
 import importlib
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import uvloop
 
 from qclient.errors import BadRequest
 from qclient.tasks.app import App
+from qclient.worker import membership, reload
+from qclient.worker.crew import Crew, own_command
 from qclient.worker.logs import set_up
 from qclient.worker.settings import Settings
 from qclient.worker.signals import stopping_on_signals
 from qclient.worker.worker import Worker
 
 
-def work(where: str, url: str, settings: Settings, log_level: str) -> None:
-    """Run the app that `where` names until it is stopped.
+def work(where: str, url: str, settings: Settings, log_level: str, *, processes: int = 1) -> None:
+    """Run the app that `where` names until it is stopped, as one of so many processes.
 
     Raises:
         BadRequest: there is no such app, or a setting makes no sense.
@@ -24,14 +28,43 @@ def work(where: str, url: str, settings: Settings, log_level: str) -> None:
     """
     app = load(where)
     set_up(log_level)
-    uvloop.run(_work(app, where, url, settings))
+    number = membership.number()
+    if number is not None:
+        settings = membership.settings_of(settings, number, processes)
+    uvloop.run(_work(app, where, url, settings, number))
 
 
-async def _work(app: App, where: str, url: str, settings: Settings) -> None:
+async def _work(app: App, where: str, url: str, settings: Settings, number: int | None) -> None:
     worker = Worker(app, url, settings)
-    sys.stderr.write(banner(worker, where))
+    if number is None or number == 1:
+        sys.stderr.write(banner(worker, where))
+    if number is not None:
+        membership.follow(worker)
     with stopping_on_signals(worker):
         await worker.run()
+
+
+def lead(where: str, log_level: str, *, processes: int, is_reloading: bool) -> int:
+    """Start so many workers by this process's own command line, and look after them.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        BadRequest: reloading needs a package that is not there.
+    """
+    set_up(log_level)
+    if is_reloading:
+        reload.check()
+    watched = ", started again when a file below this directory changes" if is_reloading else ""
+    count = "1 process" if processes == 1 else f"{processes} processes"
+    sys.stderr.write(f"qclient worker: {where} in {count}{watched}\n")
+    return asyncio.run(_lead(processes, is_reloading=is_reloading))
+
+
+async def _lead(processes: int, *, is_reloading: bool) -> int:
+    changes = reload.changes(Path.cwd()) if is_reloading else None
+    return await Crew(own_command(), processes, changes=changes).run()
 
 
 def load(where: str) -> App:
@@ -82,6 +115,7 @@ def banner(worker: Worker, where: str) -> str:
         f"  leases      {settings.lease_s:g} s, renewed every {settings.lease_s / 3:g} s",
         f"  stop        {settings.grace_s:g} s for running tasks",
         f"  middleware  {', '.join(middleware) or 'none'}",
+        *_health_lines(settings),
         "  tasks",
     ]
     width = max((len(name) for name in app.tasks), default=0)
@@ -92,4 +126,21 @@ def banner(worker: Worker, where: str) -> str:
             f"    {name:<{width}}  {task.queue}, {rules.where}, {limit}, "
             f"{rules.max_attempts} attempts"
         )
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_periodic_lines(app, datetime.now(UTC))]) + "\n"
+
+
+def _health_lines(settings: Settings) -> list[str]:
+    path, port = settings.health_file, settings.health_port
+    told = [f"file {path}"] if path is not None else []
+    told += [f"port {port}"] if port is not None else []
+    return [f"  health      {', '.join(told)}"] if told else []
+
+
+def _periodic_lines(app: App, now: datetime) -> list[str]:
+    if not app.periodic:
+        return []
+    width = max(len(each.task.name) for each in app.periodic)
+    return ["  periodic"] + [
+        f"    {each.task.name:<{width}}  {each}, next {each.schedule.after(now):%Y-%m-%d %H:%M:%SZ}"
+        for each in app.periodic
+    ]

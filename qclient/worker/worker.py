@@ -111,8 +111,11 @@ class Worker:
 
     def stop_soon(self, *, leave: bool = False) -> None:
         """`stop` or `leave`, from a signal handler or another thread."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self.leave if leave else self.stop)
+        stop = self.leave if leave else self.stop
+        if self._loop is None:  # it ends as soon as it begins
+            stop()
+        else:
+            self._loop.call_soon_threadsafe(stop)
 
     async def run(self) -> None:
         """Work until stopped.

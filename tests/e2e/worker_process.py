@@ -48,15 +48,20 @@ class WorkerProcess:
     """`qclient worker`; killed at the end if still there."""
 
     def __init__(
-        self, url: str, notes: Notes, *flags: str, app: str = "tests.e2e.worker_tasks:app"
+        self,
+        url: str,
+        notes: Notes,
+        *flags: str,
+        app: str = "tests.e2e.worker_tasks:app",
+        directory: Path = ROOT,
     ) -> None:
         words = ["-u", url, "worker", app, *flags]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "qclient", *words],
             stderr=subprocess.PIPE,
             text=True,
-            cwd=ROOT,
-            env=clean_environment(QTEST_NOTES=str(notes.path)),
+            cwd=directory,
+            env=clean_environment(QTEST_NOTES=str(notes.path), PYTHONPATH=str(ROOT)),
         )
         self.pid = self.process.pid
 

@@ -103,7 +103,30 @@ async def test_a_lone_worker_whose_clock_is_late_is_told_by_the_server_s() -> No
     assert len(set(world.ran)) == len(world.ran) >= 11
 
 
-async def test_what_is_refused_is_put_again_until_its_key_may_not_hold() -> None:
+async def test_a_late_clock_does_not_make_short_periods_late_either() -> None:
+    world = World()
+    world.begin(every(10), skew_s=-15)
+    await world.after(minutes=5)
+    assert [at - due for _, due, at in world.ran[3:]] == [timedelta()] * 28
+
+
+async def test_a_missed_message_that_comes_behind_the_first_put_is_caught_up_at_once() -> None:
+    world = World()
+    world.begin(every(3600, "all"))
+    await world.after(minutes=30)
+    world.workers.clear()
+    await world.after(hours=3)
+    world.duplicates = 0
+    await world.begin(every(3600, "all")).step()
+    await world.after(seconds=50)
+    assert world.dues() == ["11:00", "12:00", "13:00"]
+    assert {at - world.ran[0][2] for _, _, at in world.ran} == {timedelta()}
+    assert world.duplicates == 0
+
+
+async def test_what_is_refused_is_put_again_until_its_key_may_not_hold(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     for away_s, dues in (
         (900, ["10:05", "10:10", "10:15", "10:25"]),
         (4200, ["10:05", "10:10", "11:20"]),
@@ -116,6 +139,8 @@ async def test_what_is_refused_is_put_again_until_its_key_may_not_hold() -> None
         world.is_full = False
         await world.after(minutes=6)
         assert world.dues() == dues
+    refused = [record for record in caplog.records if "can't be put" in record.message]
+    assert len(refused) == 5
 
 
 async def test_a_queue_that_was_dropped_gets_its_next_due_time_again() -> None:

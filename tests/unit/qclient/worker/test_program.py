@@ -63,6 +63,7 @@ def test_the_banner_lists_tasks_queues_and_settings() -> None:
     app = App("shop", middleware=[Logging()])
     task_of("send", app, queue="mail", timeout=30, max_attempts=3)
     task_of("clean", app, timeout=None)
+    app.cron("30 2 * * *", timezone="Europe/Vienna", catch_up="all")(app.tasks["clean"])
     said = banner(Worker(app, "localhost:1", Settings(queues={"mail": 3, "low": 1})), "shop:app")
     for words in (
         "shop:app at localhost:1",
@@ -72,6 +73,7 @@ def test_the_banner_lists_tasks_queues_and_settings() -> None:
         "middleware  Logging",
         "send   mail, loop, timeout 30 s, 3 attempts",
         "clean  default, loop, no timeout, 5 attempts",
+        "clean  30 2 * * * Europe/Vienna, catch up all, next 2",
     ):
         assert words in said
 
