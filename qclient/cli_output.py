@@ -2,13 +2,16 @@
 
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from qclient.message import Message, Stored
 from qclient.reports import Outcome, Peer, Queue
 from qclient.words import number
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 _FIGURES = frozenset(
     [
@@ -124,25 +127,40 @@ def peer(each: Peer) -> bytes:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> None:
     """A table on the terminal; columns named by `right` hold figures."""
-    from rich.box import SIMPLE_HEAD  # noqa: PLC0415  slow to import, seldom needed
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415  slow to import, seldom needed
+
+    console = Console()
+    console.print(drawn_table(columns, rows, right, console.width))
+
+
+def drawn_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int], room: int
+) -> "Table":
+    """A table as rich draws it, no wider than `room`."""
+    from rich.box import SIMPLE_HEAD  # noqa: PLC0415
+    from rich.cells import cell_len  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    shown = Table(box=SIMPLE_HEAD, pad_edge=False)
+    cells = [list(row) for row in rows]
+    longest = [max(map(cell_len, column)) for column in zip(columns, *cells, strict=True)]
+    widths = fitted(longest, room - 2 * len(columns))  # gaps of two, and the edges
+    shown = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     figures = set(right)
-    for at, column in enumerate(columns):
-        is_last = at == len(columns) - 1
-        shown.add_column(
-            column,
-            justify="right" if at in figures else "left",
-            overflow="ellipsis",
-            no_wrap=True,
-            ratio=1 if is_last and at not in figures else None,
-        )
-    for row in rows:
-        shown.add_row(*(Text(cell) for cell in row))
-    Console().print(shown)
+    for at, (column, width) in enumerate(zip(columns, widths, strict=True)):
+        justify: Literal["right", "left"] = "right" if at in figures else "left"
+        shown.add_column(column, justify=justify, overflow="ellipsis", no_wrap=True, width=width)
+    for row in cells:
+        shown.add_row(*map(Text, row))
+    return shown
+
+
+def fitted(longest: Sequence[int], room: int) -> list[int]:
+    """The widths of columns: the widest give way until all fit, so that short ones stay whole."""
+    widths = [min(width, max(room, 1)) for width in longest]
+    while sum(widths) > room and max(widths) > 1:
+        widths[widths.index(max(widths))] -= 1
+    return widths
 
 
 def seconds(value: float) -> str:

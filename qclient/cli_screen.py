@@ -18,8 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleDimensions, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -39,7 +38,13 @@ KIBI: Final = 1024
 
 
 def page(
-    overview: Overview, where: str, trouble: str, rows_max: int, height: int | None = None
+    overview: Overview,
+    where: str,
+    trouble: str,
+    rows_max: int,
+    *,
+    width: int,
+    height: int | None = None,
 ) -> Group:
     """What is seen, as rich draws it.
 
@@ -48,6 +53,7 @@ def page(
         where: its address.
         trouble: why what is shown is old, or nothing.
         rows_max: queues and clients that are shown at most.
+        width: of the terminal.
         height: lines that there is room for, or None for no end.
     """
     room = max(height - BESIDES, 2) if height is not None else 2 * rows_max
@@ -61,7 +67,7 @@ def page(
     total = overview.figures.get("queues", 0)
     if overview.seen < int(total):
         heads.append(_line(f"{overview.seen:,} of {total:,} queues looked at so far"))
-    return Group(*heads, _queues_table(queues), _clients_table(clients))
+    return Group(*heads, _queues_table(queues, width), _clients_table(clients, width))
 
 
 def _line(text: str, *, is_bad: bool = False) -> Text:
@@ -111,24 +117,23 @@ def _rates(overview: Overview) -> str:
     return f"a second  {shown}" if shown else ""
 
 
-def _queues_table(lines: Sequence[QueueLine]) -> Table:
-    columns = ("queue", *STATES, "change/s", "oldest", "waiting", "")
+def _queues_table(lines: Sequence[QueueLine], width: int) -> Table:
+    columns = ("queue", *STATES, "net/s", "oldest", "waiting")
     rows = [
         (
-            line.queue.name,
+            line.queue.name + (" (paused)" if line.queue.is_paused else ""),
             *(f"{getattr(line.queue, state):,}" for state in STATES),
             change(line.change_per_s),
             "" if not line.queue.oldest_s else output.seconds(line.queue.oldest_s),
             str(line.queue.waiting or ""),
-            "paused" if line.queue.is_paused else "",
         )
         for line in lines
     ]
-    return _table(columns, rows, right=range(1, len(columns) - 1))
+    return output.drawn_table(columns, rows, range(1, len(columns)), width)
 
 
-def _clients_table(lines: Sequence[ClientLine]) -> Table:
-    columns = ("client", "session", "connections", "leases", "idle", "requests/s", "waits for")
+def _clients_table(lines: Sequence[ClientLine], width: int) -> Table:
+    columns = ("client", "session", "conns", "leases", "idle", "req/s", "waits for")
     rows = [
         (
             line.client,
@@ -141,18 +146,7 @@ def _clients_table(lines: Sequence[ClientLine]) -> Table:
         )
         for line in lines
     ]
-    return _table(columns, rows, right=range(2, 6))
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], right: range) -> Table:
-    shown = Table(box=SIMPLE_HEAD, pad_edge=False, expand=True)
-    for at, column in enumerate(columns):
-        justify: Any = "right" if at in right else "left"
-        ratio = 1 if at == 0 else None
-        shown.add_column(column, justify=justify, overflow="ellipsis", no_wrap=True, ratio=ratio)
-    for row in rows:
-        shown.add_row(*map(Text, row))
-    return shown
+    return output.drawn_table(columns, rows, range(2, 6), width)
 
 
 def change(value: float | None) -> str:
@@ -191,9 +185,9 @@ class Screen:
         self._found: list[Any] | None = None
 
     @property
-    def height(self) -> int:
-        """Lines that there are now."""
-        return self._console.size.height
+    def size(self) -> ConsoleDimensions:
+        """The terminal's width and height now."""
+        return self._console.size
 
     def show(self, what: RenderableType) -> None:
         """Draw it."""

@@ -33,7 +33,7 @@ Show = Callable[[Overview, str], None]
 def top(context: Context, *, rows: int, interval: float, once: bool, as_json: bool) -> None:
     """Watch a server: its rates, the busiest queues, who is connected.
 
-    A table on a terminal, until q or Ctrl-C; else a JSON line for each look. `change/s` is what
+    A table on a terminal, until q or Ctrl-C; else a JSON line for each look. `net/s` is what
     came into a queue less what went out. The busiest queues are those with most ready and leased
     messages and changes.
 
@@ -69,7 +69,8 @@ async def _once(url: str, rows: int, interval_s: float, *, people: bool) -> None
 
     from qclient.cli_screen import page  # noqa: PLC0415
 
-    Console().print(page(overview, url, "", rows))
+    console = Console()
+    console.print(page(overview, url, "", rows, width=console.width))
 
 
 async def _as_lines(url: str, rows: int, interval_s: float) -> None:
@@ -91,7 +92,8 @@ async def _on_screen(url: str, rows: int, interval_s: float) -> None:
     from qclient.cli_screen import Screen, page  # noqa: PLC0415  slow to import, seldom needed
 
     def show(overview: Overview, trouble: str) -> None:
-        screen.show(page(overview, url, trouble, rows, screen.height))
+        width, height = screen.size
+        screen.show(page(overview, url, trouble, rows, width=width, height=height))
 
     async with _connect(url) as client:
         watching = asyncio.ensure_future(_watch(client, url, interval_s, show))

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from qclient import Client, ConnectionLost, cli_sweep
+from qclient.cli_output import fitted
 from qclient.cli_overview import Overview
 from qclient.cli_screen import change, page, rate, size
 from qclient.reports import Peer, Queue, peer, queue
@@ -159,9 +160,11 @@ async def test_as_json_it_is_all_there(server: Server) -> None:
     assert (shown["clients"][0]["session"], shown["clients"][0]["leases"]) == ("s", 7)
 
 
-def drawn(overview: Overview, trouble: str = "", height: int | None = None) -> str:
-    console = Console(file=io.StringIO(), width=110)
-    console.print(page(overview, "there:7711", trouble, 20, height))
+def drawn(
+    overview: Overview, trouble: str = "", height: int | None = None, width: int = 110
+) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    console.print(page(overview, "there:7711", trouble, 20, width=width, height=height))
     return cast("io.StringIO", console.file).getvalue()
 
 
@@ -174,7 +177,7 @@ async def test_what_is_drawn_says_what_is_wrong(server: Server) -> None:
     assert "memory 1.5 KiB of messages" in shown
     assert "unsynced for 0.1 s" in shown
     (line,) = [line for line in shown.splitlines() if "mail" in line]
-    assert ("1,234" in line, "paused" in line) == (True, True)
+    assert ("1,234" in line, "mail (paused)" in line) == (True, True)
     assert "the disk" not in shown
     server.figures.update(disk_room="no", storage_error="input/output error")
     shown = drawn(await server.look(1), "no answer for 3 s")
@@ -195,6 +198,34 @@ async def test_what_is_drawn_fits_the_screen(
     assert len(shown) <= height
     assert sum(" c" in line for line in shown) > 1  # a client, besides the head
     assert "so far" in "".join(shown)
+
+
+async def test_on_a_narrow_screen_the_longest_words_are_cut_and_no_column_vanishes(
+    server: Server,
+) -> None:
+    counts = {"ready": 123_456, "delayed": 12, "leased": 345, "dead": 6, "done": 78_901}
+    server.has("emails-of-the-shop-in-production", **counts)
+    session = "shop:web-server-17.example.com:28956:1bb4fc57"
+    server.knows(
+        1, client="worker-17", session=session, leases="1234", idle="100", waiting="a" * 99
+    )
+    shown = drawn(await server.look(), width=80).splitlines()
+    (of_queue,) = [line.split() for line in shown if "emails-of" in line]
+    assert of_queue[1:] == ["123,456", "12", "345", "6", "78,901"]
+    (of_client,) = [line.split() for line in shown if "worker-17" in line]
+    assert (of_client[0], of_client[1][:5], of_client[2:4]) == (
+        "worker-17",
+        "shop:",
+        ["1", "1,234"],
+    )
+    assert max(map(len, shown)) <= 80
+
+
+def test_columns_that_do_not_fit_are_cut_from_the_widest_on() -> None:
+    assert fitted([3, 5], 8) == [3, 5]
+    assert fitted([3, 10**9, 20], 33) == [3, 15, 15]
+    assert fitted([3, 10, 3], 12) == [3, 6, 3]
+    assert fitted([3, 3], 0) == [1, 1]
 
 
 def test_figures_for_people() -> None:
