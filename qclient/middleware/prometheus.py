@@ -12,8 +12,8 @@ What never becomes a run, since no task has its name or its arguments don't fit,
 dead letters and the log, and not here. What each means exactly is in `measures.py`.
 
 With a `port` a worker serves them over HTTP from a thread, as long as it lives; without one the
-program does, which has other metrics too. Several worker processes on one machine need a port each,
-or prometheus_client's multiprocess mode.
+program does, which has other metrics too. Of several processes (`--processes`) the first has that
+port and each of the others the next one.
 """
 
 import asyncio
@@ -23,11 +23,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from qclient.errors import BadRequest
 from qclient.middleware import CallNext
 from qclient.middleware.measures import measured, timed
 from qclient.tasks.putting import Putting
 from qclient.worker.delivery import Delivery
+from qclient.worker.membership import number
+from qclient.worker.probe import PortTaken
 
 try:
     from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
@@ -57,14 +58,15 @@ class Prometheus:
     """Measures runs.
 
     Args:
-        port: where a worker serves the metrics; 0 for any free one. By default it doesn't.
+        port: where a worker serves the metrics, the second of several at the next one and so on;
+            0 for any free one. By default it doesn't.
         host: on which address; `0.0.0.0` for all of the machine's.
         registry: where the metrics are registered.
         prefix: what their names begin with.
         buckets: upper bounds in seconds, for both histograms.
 
     Attributes:
-        port: where they are served.
+        port: where they are served, once they are.
     """
 
     def __init__(
@@ -129,16 +131,17 @@ class Prometheus:
         """Serve the metrics, if there is a port for them.
 
         Raises:
-            BadRequest: the port can't be had.
+            PortTaken: someone else listens there.
         """
         if self.port is None:
             yield
             return
+        port = self.port + (number() or 1) - 1 if self.port else 0
         try:
-            server, thread = serve(self.port, self._host, self._registry)
+            server, thread = serve(port, self._host, self._registry)
         except OSError as error:
-            where = f"{self._host}:{self.port}"
-            raise BadRequest(f"metrics can't be served on {where}: {error}") from error
+            where = f"{self._host}:{port}"
+            raise PortTaken(f"metrics can't be served on {where}: {error}") from error
         self.port = server.server_port
         try:
             yield

@@ -30,7 +30,7 @@ REQUEST_BYTES_MAX: Final = 8192
 
 
 class PortTaken(Error):
-    """The port of the probe can't be listened at."""
+    """A port of the worker's can't be listened at."""
 
 
 @contextlib.asynccontextmanager

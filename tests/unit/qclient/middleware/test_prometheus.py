@@ -10,11 +10,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from qclient import BadRequest
 from qclient.middleware import compose, standard
 from qclient.middleware.prometheus import Prometheus
 from qclient.tasks import Reject, Release, Why
 from qclient.tasks.putting import Putting
+from qclient.worker.membership import NUMBER
+from qclient.worker.probe import PortTaken
 from tests.unit.qclient.client_fakes import virtual
 from tests.unit.qclient.middleware.chains import Play, never, nothing, raising, run
 from tests.unit.qclient.worker.fakes import delivery, task_of
@@ -111,8 +112,22 @@ def test_a_worker_serves_them_on_a_port_while_it_lives(registry: CollectorRegist
 def test_a_port_that_is_taken_is_said_at_the_start(registry: CollectorRegistry) -> None:
     async def main(port: int) -> None:
         metrics = Prometheus(port=port, registry=registry)
-        with pytest.raises(BadRequest, match=f"metrics can't be served on 127.0.0.1:{port}: "):
+        with pytest.raises(PortTaken, match=f"metrics can't be served on 127.0.0.1:{port}: "):
             async with metrics.lifespan(None):  # type: ignore[arg-type]
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        asyncio.run(main(taken.getsockname()[1]))
+
+
+def test_each_of_several_workers_has_the_next_port(
+    registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(NUMBER, "3")
+
+    async def main(port: int) -> None:
+        with pytest.raises(PortTaken, match=f"127.0.0.1:{port}: "):
+            async with Prometheus(port=port - 2, registry=registry).lifespan(None):  # type: ignore[arg-type]
                 pass
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
