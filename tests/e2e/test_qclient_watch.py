@@ -271,6 +271,14 @@ def test_tail_from_the_start_ends_after_as_many_as_were_asked_for(run: Run) -> N
     assert [json.loads(line)["body"] for line in found.stdout.splitlines()] == list(range(1100))
 
 
+def test_tail_shows_full_pages_once(server: QServer) -> None:
+    server.ask(b"".join(b"PUT mail %d\n" % n for n in range(1000)))
+    with Watching(server, "tail", "mail", "--from-start", "--interval", "50ms") as watching:
+        assert watching.bodies(1000) == list(range(1000))
+        server.ask(b"PUT mail 1000\n")
+        assert watching.bodies(1) == [1000]
+
+
 def test_tail_of_a_state_shows_what_comes_into_it_and_comes_again(server: QServer) -> None:
     server.ask(b"PUT mail 1\nPUT mail 2\nGET mail\nNACK 1.1 dead=yes\n")
     with tailing(server, "mail", "--state", "dead") as watching:
