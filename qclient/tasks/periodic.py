@@ -4,20 +4,21 @@
     @app.task
     async def report() -> None: ...
 
-Every worker of the app puts the next due time's message **as soon as the one before has passed**,
-with `at=` for its time and a `dedup` key of the task's name and that time: the first one is stored,
-the others are duplicates. So there is no leader, and one worker is enough. That message is also
-all that is remembered: it waits at the server, for everyone to see, while no worker runs, and is
-run late when one does. What was due besides it meanwhile was never put.
+Every worker of the app, whatever queues it takes from, puts the next due time's message **as soon
+as the one before has passed** (in a burst it puts none), with `at=` for its time and a `dedup` key
+of the task's name and that time: the first one is stored, the others are duplicates. So there is no
+leader, and one worker is enough. That message is also all that is remembered: it waits at the
+server, for everyone to see, while no worker runs, and is run late when one does. What was due
+besides it meanwhile was never put.
 
     catch_up    a due time at which no worker could run it
     once        the first of those missed is run when a worker is there again, up to 30 days late
     all         each is run, up to a day late
     none        one is run if it begins within a minute, none later
 
-**Why never twice.** The key holds until KEEP after the due time, by the message's own
-`dedup_window`, whatever the queue's is. Nobody puts a due time that has passed for longer than
-REACH, which is less than that by an hour: so late may a worker's clock be, or a put under way.
+**Why never twice.** Nobody puts a due time that has passed for longer than REACH, and its key holds
+for an hour more, by the message's own `dedup_window`, whatever the queue's is: so late may a
+worker's clock be, or a put that is under way.
 """
 
 from collections.abc import Iterator

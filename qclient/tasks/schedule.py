@@ -42,7 +42,7 @@ class Cron:
 
     Args:
         expression: `*/5 * * * *`; six fields begin with the second. Days and months may have
-            names, `L` is the last day, `MON#1` the first Monday, `FRIL` is not known but `5L` is.
+            names; `L` is the last day of the month, `MON#1` its first Monday, `5L` its last Friday.
         timezone: by its IANA name, or a tzinfo.
 
     Raises:

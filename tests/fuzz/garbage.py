@@ -5,7 +5,7 @@ from typing import Final
 
 REQUESTS: Final = (
     b'PUT jobs {"n":1}',
-    b'PUT jobs delay=2 priority=7 ttl=30 dedup=d key="a b" trace=t [1,"x"]',
+    b'PUT jobs delay=2 priority=7 ttl=30 dedup=d dedup_window=1h key="a b" trace=t [1,"x"]',
     b"PUT jobs at=2027-01-15T08:00:05Z true",
     b"PUT other 1",
     b"GET jobs",
