@@ -72,12 +72,14 @@ def states(server: QServer) -> list[bytes]:
 
 
 def test_several_processes_work_and_one_that_is_killed_comes_back(
-    server: QServer, notes: Notes
+    server: QServer, notes: Notes, tmp_path: Path
 ) -> None:
     put_naps(server, 4, 3600)
     flags = ("--processes", "2", "-c", "2", "--session-grace", "100ms", "--grace", "0")
-    with WorkerProcess(server.url, notes, *flags) as crew:
+    health = ("--health-file", str(tmp_path / "well"))
+    with WorkerProcess(server.url, notes, *flags, *health) as crew:
         wait_until(lambda: notes.count("begin") == 4)
+        assert sorted(path.name for path in tmp_path.glob("well*")) == ["well.1", "well.2"]
         first, second = pids(notes)
         assert crew.pid not in (first, second)
         os.kill(first, signal.SIGKILL)
@@ -100,7 +102,7 @@ def test_a_signal_to_several_lets_what_runs_end_and_a_second_one_leaves(
     flags = ("--processes", "2", "-c", "1", "--grace", "1h")
     with WorkerProcess(server.url, notes, *flags) as crew:
         wait_until(lambda: notes.count("begin") == 2)
-        crew.send_signal(signal.SIGINT)
+        os.killpg(crew.pid, signal.SIGINT)  # Ctrl-C goes to the whole group
         assert crew.wait()[0] == 0
     assert notes.count("end") == 2
     assert states(server) == []

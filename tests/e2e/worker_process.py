@@ -61,6 +61,7 @@ class WorkerProcess:
             stderr=subprocess.PIPE,
             text=True,
             cwd=directory,
+            start_new_session=True,  # so that a test can signal its group, as a terminal does
             env=clean_environment(QTEST_NOTES=str(notes.path), PYTHONPATH=str(ROOT)),
         )
         self.pid = self.process.pid
