@@ -47,6 +47,7 @@ def _tcp_info(sock: socket.socket) -> bytes:
     return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
 
 
+@pytest.mark.slow
 def test_readers_that_never_read_are_not_listened_to_and_then_cut(tmp_path: Path) -> None:
     with QServer(tmp_path, "--stall-max", "400ms") as server:
         server.ask(b"PUT large " + LARGE + b"\n" + (b'PUT many "%b"\n' % (b"x" * 500)) * 4000)
@@ -91,6 +92,7 @@ def test_a_slow_reader_that_takes_a_little_is_not_cut(tmp_path: Path) -> None:
         assert figures(server)["connections_stalled_total"] == "0"
 
 
+@pytest.mark.slow
 def test_a_line_of_100_mb_is_refused_once_and_never_held(tmp_path: Path) -> None:
     with QServer(tmp_path) as server:
         before = memory_bytes(server)
@@ -118,6 +120,7 @@ def say_without_end(server: QServer) -> bytes:
             return replies.readline()
 
 
+@pytest.mark.slow
 def test_a_flood_of_small_requests_and_garbage_is_served_beside_others(tmp_path: Path) -> None:
     with QServer(tmp_path) as server:
         feel(server, lambda: served_flood(server, FLOODS["all"], FLOOD_S))
