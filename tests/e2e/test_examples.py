@@ -160,6 +160,7 @@ def test_a_plain_script_puts_what_it_reads(shop: Shop) -> None:
     assert shop.queue("mail") == ["welcome ada@example.com", "welcome alan@example.com"]
 
 
+@pytest.mark.slow
 def test_a_fastapi_app_puts_tasks_and_tells_where_they_stand(shop: Shop) -> None:
     said = shop.python(
         "from fastapi.testclient import TestClient\n"
@@ -177,6 +178,7 @@ def test_a_fastapi_app_puts_tasks_and_tells_where_they_stand(shop: Shop) -> None
     assert shop.queue("mail") == ["welcome ada@example.com"]
 
 
+@pytest.mark.slow
 def test_a_django_view_and_a_command_put_tasks(shop: Shop) -> None:
     (shop.directory / "settings.py").write_text(
         'SECRET_KEY = "x"\nINSTALLED_APPS = ["accounts"]\nALLOWED_HOSTS = ["*"]\n'
@@ -199,6 +201,7 @@ def test_a_django_view_and_a_command_put_tasks(shop: Shop) -> None:
     assert shop.queue("mail") == [f"welcome {who}@example.com" for who in ("ada", "alan", "grace")]
 
 
+@pytest.mark.slow
 def test_the_tests_of_the_examples_pass(shop: Shop) -> None:
     assert (shop.directory / "conftest.py").is_file()
     said = shop.run("python -m pytest -q -p no:cacheprovider test_shop.py")

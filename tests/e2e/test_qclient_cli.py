@@ -84,6 +84,7 @@ def test_a_bad_line_ends_a_bulk_and_is_named(run: Run) -> None:
     assert run("get", "q", "-n", "9").stdout == b"1\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "said"),
     [
@@ -107,6 +108,7 @@ def test_a_last_line_without_its_line_feed_is_a_line(run: Run) -> None:
     assert run("put", "q", stdin=b"").stderr == b"0 messages are stored\n"
 
 
+@pytest.mark.slow
 def test_options_of_put_arrive(run: Run) -> None:
     words = [
         "--delay",
@@ -152,6 +154,7 @@ def test_receipts_go_from_get_to_ack_through_a_pipe(run: Run) -> None:
     assert run("redrive", "q").stdout == b"1\n"
 
 
+@pytest.mark.slow
 def test_queues_are_looked_after(run: Run) -> None:
     settings = run("queue", "q", "retain=1h", "max_failures=3")
     assert json.loads(settings.stdout)["retain"] == 3600
@@ -167,6 +170,7 @@ def test_queues_are_looked_after(run: Run) -> None:
     assert b"answered in" in run("ping").stdout
 
 
+@pytest.mark.slow
 def test_a_list_is_paged_to_its_end(run: Run) -> None:
     run("put", "q", stdin=b"1\n" * 1203)
     assert len(run("list", "q").stdout.splitlines()) == 100
@@ -246,6 +250,7 @@ def test_ctrl_c_is_quiet_and_what_was_read_is_stored(run: Run, server: QServer) 
     assert (process.returncode, said.strip()) == (130, b"2 messages are stored")
 
 
+@pytest.mark.slow
 def test_on_a_terminal_people_get_tables(run: Run, server: QServer) -> None:
     run("put", "emails", '{"to":"ada"}')
     for words, shown in (

@@ -43,6 +43,7 @@ def test_a_result_is_left_and_asked_for(run: Run) -> None:
     assert b"1.1 not-leased" in late.stderr
 
 
+@pytest.mark.slow
 def test_who_waits_for_a_result_is_told_when_it_is_there(server: QServer, run: Run) -> None:
     run("put", "sums", "[1,2]")
     run("get", "sums")
@@ -58,6 +59,7 @@ def test_who_waits_for_a_result_is_told_when_it_is_there(server: QServer, run: R
     assert (asking.returncode, json.loads(said)["result"]) == (0, 3)
 
 
+@pytest.mark.slow
 def test_what_is_dead_or_gone_or_no_json_says_so(run: Run) -> None:
     run("put", "sums", "1")
     run("get", "sums")

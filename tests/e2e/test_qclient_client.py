@@ -62,6 +62,7 @@ async def test_every_verb_does_what_it_says(server: QServer) -> None:
         assert (await client.hello()).leases == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 def test_a_cancelled_waiting_get_leaves_nothing_leased(
     server: QServer, loop: Callable[[], asyncio.AbstractEventLoop]
@@ -140,6 +141,7 @@ async def wait_until(condition: Callable[[], bool]) -> None:
     raise AssertionError("it never became so")
 
 
+@pytest.mark.slow
 async def test_a_consumer_keeps_a_short_lease_and_gives_back_what_it_did_not_begin(
     server: QServer,
 ) -> None:

@@ -147,6 +147,7 @@ def test_many_threads_share_a_client(server: QServer) -> None:
         assert (int(client.stats()["messages"]), client.get("q")) == (0, [])
 
 
+@pytest.mark.slow
 def test_threads_survive_a_server_that_is_killed(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with QServer(data) as server, connect(server.url, session="w", grace=10) as client:
@@ -257,6 +258,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.slow
 def test_a_forked_process_does_not_keep_its_parents_session_alive(server: QServer) -> None:
     with connect(server.url) as client:
         client.put("q", 1)
@@ -308,6 +310,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
     raise AssertionError("it never became so")
 
 
+@pytest.mark.slow
 def test_a_get_that_is_interrupted_as_its_message_comes_leaves_it_to_others(
     server: QServer,
 ) -> None:

@@ -92,6 +92,7 @@ class Terminal:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("leave", [b"q", b"\x03", signal.SIGTERM])
 def test_top_shows_the_server_and_leaves_the_terminal_as_it_was(
     server: QServer, run: Run, leave: bytes | signal.Signals
@@ -113,6 +114,7 @@ def test_top_shows_the_server_and_leaves_the_terminal_as_it_was(
         assert b"Traceback" not in terminal.shown
 
 
+@pytest.mark.slow
 def test_top_says_that_the_server_is_gone_and_goes_on_when_it_is_back(
     tmp_path: Path, server: QServer
 ) -> None:
@@ -147,6 +149,7 @@ def test_top_of_no_server_says_so_and_leaves_the_terminal_alone(server: QServer)
         assert OTHER_SCREEN not in terminal.shown
 
 
+@pytest.mark.slow
 def test_top_once_is_one_table_or_one_line_with_rates(server: QServer, run: Run) -> None:
     run("put", "mail", stdin=b"1\n2\n")
     found = run("top", "--once", "--interval", "100ms")
@@ -293,6 +296,7 @@ def test_tail_of_a_state_shows_what_comes_into_it_and_comes_again(server: QServe
         assert [line["id"] for line in watching.lines(1)] == [1]
 
 
+@pytest.mark.slow
 def test_tail_goes_on_where_it_was_when_the_server_is_back(tmp_path: Path, server: QServer) -> None:
     with tailing(server, "mail") as watching:
         server.ask(b"PUT mail 1\n")

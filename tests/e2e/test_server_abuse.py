@@ -149,6 +149,7 @@ def served_flood_of_large(server: QServer, line: bytes, seconds: float) -> None:
     server.ask(b"PURGE large\n")
 
 
+@pytest.mark.slow
 def test_bodies_are_not_taken_faster_than_the_disk_stores_them(tmp_path: Path) -> None:
     slow = "import os, time\nsync = os.fdatasync\n"
     slow += "os.fdatasync = lambda file: (time.sleep(0.3), sync(file))"

@@ -71,6 +71,7 @@ def test_a_crowd_beyond_connections_max_is_refused_in_words_and_leaves_room(
         assert figures(server)["connections_refused_total"] >= "90"
 
 
+@pytest.mark.slow
 def test_a_server_with_no_descriptors_left_refuses_rolls_its_journal_and_recovers(
     tmp_path: Path,
 ) -> None:

@@ -4,6 +4,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.process import QServer
 
 SEGMENT_BYTES_MAX = 64 << 10
@@ -37,6 +39,7 @@ def come_and_go(server: QServer, until: float) -> None:
                 assert replies.readline() == b"OK 1\n"
 
 
+@pytest.mark.slow
 def test_the_journal_stays_small_though_a_batch_is_always_under_way(tmp_path: Path) -> None:
     """With a slow disk and a dozen clients, hardly a turn of the loop ends between two batches."""
     flags = ("--segment-bytes-max", str(SEGMENT_BYTES_MAX))

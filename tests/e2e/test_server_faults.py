@@ -69,6 +69,7 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(path)], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("call", "real", "error"),
     [("sync", "fdatasync", "EIO"), ("write", "pwrite", "EIO"), ("write", "pwrite", "EROFS")],
@@ -114,6 +115,7 @@ def test_a_directory_that_is_removed_under_the_server_stops_it_before_another_ok
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.slow
 def test_a_read_only_file_system_refuses_the_start_and_says_so(read_only: Path) -> None:
     before = contents(read_only / "data")
     with QServer(read_only / "data") as server:
@@ -133,6 +135,7 @@ def test_an_empty_directory_is_an_empty_queue(tmp_path: Path) -> None:
         assert server.ask(b"PUT q 1\n") == b"OK 1\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [0, 1, 40])
 def test_a_newest_segment_that_was_only_begun_is_begun_again(tmp_path: Path, length: int) -> None:
     """The power went between the creation of its file and its first batch."""
@@ -194,6 +197,7 @@ def test_a_missing_segment_and_a_newer_format_refuse_the_start_and_change_nothin
     assert contents(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_a_slow_disk_stalls_only_those_who_wait_for_it(tmp_path: Path) -> None:
     with QServer(tmp_path, planted=SLOW_SYNC) as server, server.connect() as putting:
         putting.sendall(b"PUT q 1\n" * 3)
@@ -213,6 +217,7 @@ def test_a_slow_disk_stalls_only_those_who_wait_for_it(tmp_path: Path) -> None:
         assert putting.makefile("rb").readline() == b"OK 1\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hours", [-5, 5])
 def test_a_clock_that_was_set_while_the_server_was_away_ends_no_lease(
     tmp_path: Path, hours: int
@@ -233,6 +238,7 @@ def test_a_clock_that_was_set_while_the_server_was_away_ends_no_lease(
         assert server.ask(b"ACK 1.1\n") == b"OK 1\n"
 
 
+@pytest.mark.slow
 def test_under_an_interval_nothing_stays_unsynced_for_longer(tmp_path: Path) -> None:
     interval_s, ages = 0.2, []
     with QServer(tmp_path, "--sync", "200ms") as server:

@@ -131,6 +131,7 @@ def test_a_put_is_refused_all_else_goes_on_and_it_heals_by_itself(disk: Path) ->
         assert ready(server) == stored - 50 + 1
 
 
+@pytest.mark.slow
 def test_a_server_can_be_killed_and_started_while_the_disk_is_full(disk: Path) -> None:
     with QServer(disk / "data") as server, Talk(server) as talk:
         stored = put_until_full(talk)
@@ -148,6 +149,7 @@ def test_a_server_can_be_killed_and_started_while_the_disk_is_full(disk: Path) -
         assert ready(server) == stored + 1
 
 
+@pytest.mark.slow
 def test_many_clients_that_send_ahead_are_all_answered(disk: Path) -> None:
     """Not even a batch of everything that eight clients have sent runs past the reserve."""
     count = 4000
@@ -171,6 +173,7 @@ def test_many_clients_that_send_ahead_are_all_answered(disk: Path) -> None:
         assert ready(server) == stored
 
 
+@pytest.mark.slow
 def test_working_the_queue_off_makes_room_without_any_help(disk: Path) -> None:
     with QServer(disk / "data") as server, Talk(server) as talk:
         stored = put_until_full(talk)
@@ -182,6 +185,7 @@ def test_working_the_queue_off_makes_room_without_any_help(disk: Path) -> None:
         within(5, lambda: talk.ask(b"PUT q " + BODY).startswith(b"OK "))
 
 
+@pytest.mark.slow
 def test_when_even_the_reserve_is_used_up_a_request_waits_until_there_is_room(disk: Path) -> None:
     with QServer(disk / "data") as server, Talk(server) as talk:
         stored = put_until_full(talk)

@@ -44,6 +44,7 @@ def damage(directory: Path) -> Path:
     return segment
 
 
+@pytest.mark.slow
 def test_a_whole_journal_is_whole(journal: Path) -> None:
     code, out, _ = qserver("check", journal)
     assert code == 0
@@ -55,6 +56,7 @@ def test_a_whole_journal_is_whole(journal: Path) -> None:
     assert (code, out.endswith("the journal is whole\n")) == (0, True)
 
 
+@pytest.mark.slow
 def test_a_refused_start_names_the_commands_that_help_and_they_do(journal: Path) -> None:
     segment = damage(journal)
     with QServer(journal) as server:
@@ -93,6 +95,7 @@ def test_a_repair_is_for_people_too(journal: Path) -> None:
     assert out.endswith("a server can start\n")
 
 
+@pytest.mark.slow
 def test_while_a_server_works_a_check_reads_and_a_repair_is_refused(tmp_path: Path) -> None:
     with QServer(tmp_path) as server:
         server.ask(b"PUT q 1\n")
@@ -115,6 +118,7 @@ def test_an_export_is_for_jq(journal: Path) -> None:
     assert lines[4].endswith('"body":1.50}')
 
 
+@pytest.mark.slow
 def test_exported_bodies_can_be_put_again(journal: Path, tmp_path: Path) -> None:
     code, bodies, _ = qserver("export", "--queue", "q", "--bodies", journal)
     assert (code, bodies) == (0, '{"n": 2}\n{"n": 3}\n{"n": 4}\n{"n": 5}\n')

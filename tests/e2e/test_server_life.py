@@ -86,6 +86,7 @@ def _without_times(reply: bytes) -> list[list[bytes]]:
     ]
 
 
+@pytest.mark.slow
 def test_what_expired_while_the_server_was_away_is_not_delivered_at_its_start(
     tmp_path: Path,
 ) -> None:
@@ -176,6 +177,7 @@ def test_what_was_answered_survives_sigkill_under_every_policy(tmp_path: Path, s
         assert ready >= 2500
 
 
+@pytest.mark.slow
 def test_a_journal_that_can_not_be_written_stops_the_server_and_loses_nothing_acknowledged(
     tmp_path: Path,
 ) -> None:

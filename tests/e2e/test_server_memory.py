@@ -21,6 +21,7 @@ def rss_bytes(server: QServer) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [100, 10_000])
 def test_a_put_past_the_memory_is_refused_and_it_takes_no_more_than_that(
     tmp_path: Path, size: int

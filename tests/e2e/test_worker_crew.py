@@ -71,6 +71,7 @@ def states(server: QServer) -> list[bytes]:
     return [b" ".join(w for w in line.split() if b"deliveries" not in w) for line in lines[:-1]]
 
 
+@pytest.mark.slow
 def test_several_processes_work_and_one_that_is_killed_comes_back(
     server: QServer, notes: Notes, tmp_path: Path
 ) -> None:
@@ -95,6 +96,7 @@ def test_several_processes_work_and_one_that_is_killed_comes_back(
     assert all(b" ready " in state and b"failures" not in state for state in states(server))
 
 
+@pytest.mark.slow
 def test_a_signal_to_several_lets_what_runs_end_and_a_second_one_leaves(
     server: QServer, notes: Notes
 ) -> None:
@@ -118,6 +120,7 @@ def test_a_signal_to_several_lets_what_runs_end_and_a_second_one_leaves(
     assert all(b" ready " in state and b"losses" not in state for state in states(server))
 
 
+@pytest.mark.slow
 def test_workers_whose_first_process_was_killed_stop_by_themselves(
     server: QServer, notes: Notes
 ) -> None:
@@ -137,6 +140,7 @@ def test_what_can_only_fail_is_not_tried_for_ever(server: QServer, notes: Notes)
     assert (code, "there is no module 'no_such_module'" in logged) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_changed_file_is_run_as_it_is_now_also_after_a_mistake(
     server: QServer, notes: Notes, tmp_path: Path
 ) -> None:
@@ -160,6 +164,7 @@ def test_a_changed_file_is_run_as_it_is_now_also_after_a_mistake(
     assert "reloaded.py changed" in logged
 
 
+@pytest.mark.slow
 def test_the_probe_says_whether_the_worker_was_well_lately(
     server: QServer, notes: Notes, tmp_path: Path
 ) -> None:

@@ -68,6 +68,7 @@ def test_what_a_killed_worker_ran_begins_elsewhere_within_the_grace_and_a_second
             assert {message.losses for message in stored(server)} == {1}
 
 
+@pytest.mark.slow
 def test_a_stopped_worker_ends_what_runs_and_gives_back_the_rest_at_once(
     server: QServer, notes: Notes
 ) -> None:
@@ -84,6 +85,7 @@ def test_a_stopped_worker_ends_what_runs_and_gives_back_the_rest_at_once(
     assert all((m.failures, m.losses) == (0, 0) for m in stored(server))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_what_does_not_end_in_its_grace_is_cancelled_and_released_uncounted(
     server: QServer, notes: Notes, number: signal.Signals
@@ -111,6 +113,7 @@ def test_a_second_signal_leaves_now_and_gives_everything_back(
     assert [(m.state, m.failures, m.losses) for m in stored(server)] == [("ready", 0, 0)] * 5
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_a_worker_whose_loop_is_blocked(server: QServer, notes: Notes) -> None:
     put_block(server, 60)
     with WorkerProcess(server.url, notes) as worker:
@@ -123,6 +126,7 @@ def test_a_second_signal_ends_a_worker_whose_loop_is_blocked(server: QServer, no
     assert [(m.state, m.failures, m.losses) for m in stored(server)] == [("ready", 0, 0)]
 
 
+@pytest.mark.slow
 def test_a_task_that_blocks_the_loop_for_ten_leases_is_not_run_twice(
     server: QServer, notes: Notes
 ) -> None:
@@ -162,6 +166,7 @@ def test_a_worker_keeps_its_tasks_while_its_server_is_killed_and_started_again(
     assert (notes.count("begin"), notes.count("end")) == (20, 20)
 
 
+@pytest.mark.slow
 def test_a_blocked_worker_keeps_its_session_while_its_server_starts_again(
     tmp_path: Path, notes: Notes
 ) -> None:

@@ -72,6 +72,7 @@ async def test_leases_live_as_long_as_their_tasks(server: QServer) -> None:
         assert (worker.counts.lost, worker.stale) == (0, 0)
 
 
+@pytest.mark.slow
 async def test_a_dead_loop_is_not_kept_alive(
     server: QServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -142,6 +143,7 @@ def test_the_heartbeat_ends_last(server: QServer, monkeypatch: pytest.MonkeyPatc
     assert order == ["task ended", "heartbeat ended"]
 
 
+@pytest.mark.slow
 async def test_a_server_that_is_gone_for_a_while_is_told_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

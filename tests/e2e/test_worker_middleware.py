@@ -68,6 +68,7 @@ def span_id(context: SpanContext | None) -> int:
     return context.span_id
 
 
+@pytest.mark.slow
 async def test_what_is_put_is_measured_and_traced_to_its_end(server: QServer) -> None:
     exporter = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
@@ -120,6 +121,7 @@ async def test_what_is_put_is_measured_and_traced_to_its_end(server: QServer) ->
     assert {span_id(span.parent) for span in runs} == {span_id(span.context) for span in puts[1:]}
 
 
+@pytest.mark.slow
 async def test_a_rate_holds_and_what_has_to_wait_is_neither_failed_nor_lost(
     server: QServer,
 ) -> None:
@@ -158,6 +160,7 @@ async def test_a_rate_holds_and_what_has_to_wait_is_neither_failed_nor_lost(
     assert counts.released <= 10 * (2 + (began[-1] - put_at) / 0.075)
 
 
+@pytest.mark.slow
 async def test_a_backlog_over_its_rate_leaves_the_places_to_others(server: QServer) -> None:
     app = App(queue="a", middleware=[RateLimit({"charge": 2}), *standard()])
     ran: list[str] = []
