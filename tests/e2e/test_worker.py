@@ -109,7 +109,7 @@ async def test_plain_functions_run_in_threads_and_are_timed_out(server: QServer)
         is_main = threading.current_thread() is threading.main_thread()
         seen.append((current().id, is_main))
 
-    @app.task(timeout=0.1, max_attempts=1)
+    @app.task(timeout=0.5, max_attempts=1)
     def endless() -> None:
         try:
             while True:
@@ -121,7 +121,7 @@ async def test_plain_functions_run_in_threads_and_are_timed_out(server: QServer)
         job = await plain.put()
         slow = await endless.put()
         await until(lambda: (worker.counts.done, worker.counts.dead) == (1, 1))
-        assert ended.is_set()
+        assert await asyncio.to_thread(ended.wait, 5)
         state, first = await reason_of(client, slow)
         assert (state, first.split(":")[0]) == ("dead", "TimeoutError")
     assert seen == [(job.id, False)]
