@@ -162,10 +162,11 @@ def nack(
 
 @click.command()
 @receipts_argument
+@click.option("--delay", type=seconds, default="0", help="Until they are delivered again.")
 @pass_context
-def release(context: Context, receipts: tuple[str, ...]) -> None:
+def release(context: Context, receipts: tuple[str, ...], delay: float) -> None:
     """Give these messages back untouched; prints how many."""
-    _settle(context, receipts, lambda client, some: client.release(*some))
+    _settle(context, receipts, lambda client, some: client.release(*some, delay=delay))
 
 
 @click.command()

@@ -258,9 +258,9 @@ class Client(Caretaker):
         request = verbs.nack(receipts_of(receipts), delay=delay, reason=said, dead=dead)
         return await self._link.run(request)
 
-    async def release(self, *receipts: str | Delivery[Any]) -> Settled:
-        """Give them back untouched: ready at once, nothing counted."""
-        return await self._link.run(verbs.release(receipts_of(receipts)))
+    async def release(self, *receipts: str | Delivery[Any], delay: Duration = 0) -> Settled:
+        """Give them back untouched, nothing counted: ready at once, or after `delay`."""
+        return await self._link.run(verbs.release(receipts_of(receipts), delay=delay))
 
     async def touch(self, *receipts: str | Delivery[Any], lease: Duration | None = None) -> Settled:
         """Their leases run for `lease` (default: the queue's setting) from now on."""

@@ -160,10 +160,10 @@ class Consumer(Generic[T]):
         self._held.pop(message.receipt, None)
         self._client.settling.ack(message, waiter)
 
-    def release(self, message: Message[Any], waiter: Waiter) -> None:
+    def release(self, message: Message[Any], waiter: Waiter, *, delay: Duration = 0) -> None:
         """See `message.Settler`."""
         self._held.pop(message.receipt, None)
-        self._client.settling.release(message, waiter)
+        self._client.settling.release(message, waiter, delay=delay)
 
     def nack(
         self,

@@ -108,7 +108,13 @@ class Settler(Protocol):
     def ack(self, message: "Message[Any]", waiter: asyncio.Future[bool] | None) -> None:
         """The work is done."""
 
-    def release(self, message: "Message[Any]", waiter: asyncio.Future[bool] | None) -> None:
+    def release(
+        self,
+        message: "Message[Any]",
+        waiter: asyncio.Future[bool] | None,
+        *,
+        delay: Duration = 0,
+    ) -> None:
         """The work was not begun."""
 
     def nack(
@@ -176,10 +182,17 @@ class Message(Delivery[T]):
         self._settler.nack(self, waiter, delay=delay, reason=reason_text(reason), dead=dead)
         return await waiter
 
-    async def release(self) -> bool:
-        """Give it back untouched, with nothing counted. False when the lease had ended."""
+    async def release(self, *, delay: Duration = 0) -> bool:
+        """Give it back untouched, with nothing counted.
+
+        Args:
+            delay: seconds or timedelta until it is delivered again.
+
+        Returns:
+            False when the lease had ended.
+        """
         waiter = self._settle()
-        self._settler.release(self, waiter)
+        self._settler.release(self, waiter, delay=delay)
         return await waiter
 
     async def touch(self, lease: Duration | None = None) -> bool:

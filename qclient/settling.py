@@ -73,10 +73,14 @@ class Settling:
         self.unconfirmed += 1
         self._acks.add(message.receipt, waiter)
 
-    def release(self, message: Message[Any], waiter: Waiter) -> None:
-        """See `message.Settler`."""
+    def release(self, message: Message[Any], waiter: Waiter, *, delay: Duration = 0) -> None:
+        """See `message.Settler`; each that is for later has its own line."""
         self.unconfirmed += 1
-        self._releases.add(message.receipt, waiter)
+        if delay:
+            request = verbs.release([message.receipt], delay=delay)
+            self.start("release", request, [(message.receipt, waiter)])
+        else:
+            self._releases.add(message.receipt, waiter)
 
     def nack(
         self,

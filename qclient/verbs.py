@@ -179,9 +179,12 @@ def ack(values: Iterable[str]) -> Request[Settled]:
     return Request(b"ACK %b\n" % receipts(values), _settled)
 
 
-def release(values: Iterable[str]) -> Request[Settled]:
+def release(values: Iterable[str], *, delay: Duration = 0) -> Request[Settled]:
     """RELEASE."""
-    return Request(b"RELEASE %b\n" % receipts(values), _settled)
+    line = b"RELEASE %b" % receipts(values)
+    if delay:
+        line += b" delay=%b" % duration(delay, "delay")
+    return Request(line + b"\n", _settled)
 
 
 def nack(

@@ -129,8 +129,8 @@ class Recorder(Protocol):
         """A lease ended by itself, and the message became delayed, dead or ready."""
         ...
 
-    def release(self, message_id: int, place: int) -> None:
-        """A lease was given back; the message is ready."""
+    def release(self, message_id: int, *, due: float, place: int) -> None:
+        """A lease was given back, and the message became delayed or ready."""
         ...
 
     def progress(self, message_id: int, value: bytes) -> None:

@@ -217,9 +217,9 @@ class Client(Caretaker):
         request = verbs.nack(receipts_of(receipts), delay=delay, reason=said, dead=dead)
         return self._link.run(request)
 
-    def release(self, *receipts: str | Delivery[Any]) -> Settled:
-        """Give them back untouched: ready at once, nothing counted."""
-        return self._link.run(verbs.release(receipts_of(receipts)))
+    def release(self, *receipts: str | Delivery[Any], delay: Duration = 0) -> Settled:
+        """Give them back untouched, nothing counted: ready at once, or after `delay`."""
+        return self._link.run(verbs.release(receipts_of(receipts), delay=delay))
 
     def touch(self, *receipts: str | Delivery[Any], lease: Duration | None = None) -> Settled:
         """Their leases run for `lease` (default: the queue's setting) from now on."""

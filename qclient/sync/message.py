@@ -31,7 +31,7 @@ class Settler(Protocol):
         """The work failed."""
         ...
 
-    def release(self, *receipts: str) -> Settled:
+    def release(self, *receipts: str, delay: Duration = 0) -> Settled:
         """The work was not begun."""
         ...
 
@@ -86,10 +86,17 @@ class Message(Delivery[T]):
         settled = self._settler.nack(self.receipt, delay=delay, reason=reason, dead=dead)
         return self._own(settled)
 
-    def release(self) -> bool:
-        """Give it back untouched, with nothing counted. False when the lease had ended."""
+    def release(self, *, delay: Duration = 0) -> bool:
+        """Give it back untouched, with nothing counted.
+
+        Args:
+            delay: seconds or timedelta until it is delivered again.
+
+        Returns:
+            False when the lease had ended.
+        """
         self.is_settled = True
-        return self._own(self._settler.release(self.receipt))
+        return self._own(self._settler.release(self.receipt, delay=delay))
 
     def touch(self, lease: Duration | None = None) -> bool:
         """Ask for more time, from now on. False when the lease had ended."""

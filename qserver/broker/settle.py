@@ -69,7 +69,9 @@ def nack(
     return refused
 
 
-def release(broker: Broker, now: float, receipts: Receipts) -> list[tuple[int, int]]:
+def release(
+    broker: Broker, now: float, receipts: Receipts, delay_s: float = 0.0
+) -> list[tuple[int, int]]:
     """Take messages back untouched; answers the receipts that settle nothing."""
     refused: list[tuple[int, int]] = []
     for receipt in receipts:
@@ -78,8 +80,8 @@ def release(broker: Broker, now: float, receipts: Receipts) -> list[tuple[int, i
             refused.append(receipt)
             continue
         broker.end_lease(message)
-        _, place = _come_back(broker, now, message, 0.0, dead=False)
-        broker.recorder.release(message.id, place)
+        due, place = _come_back(broker, now, message, delay_s, dead=False)
+        broker.recorder.release(message.id, due=due, place=place)
         broker.counters.releases += 1
         expire_if_over(broker, now, message)
     return refused

@@ -43,12 +43,13 @@ class Grammar:
     def __init__(self, limits: Limits) -> None:
         duration = duration_reader
         lease = {b"lease": duration("lease", LEASE_S_MIN, limits.lease_s_max)}
+        delay = {b"delay": duration("delay", 0.0, DURATION_S_MAX)}
         count = {b"count": count_reader("count", limits.count_max)}
         key = {b"key": text_reader("key", TEXT_BYTES_MAX)}
         reason = {b"reason": text_reader("reason", REASON_BYTES_MAX)}
         self.count_max = limits.count_max
         self.put: Readers = {
-            b"delay": duration("delay", 0.0, DURATION_S_MAX),
+            **delay,
             b"at": time_reader("at"),
             b"priority": count_reader("priority", PRIORITY_MAX, 0),
             b"ttl": duration("ttl", 0.0, DURATION_S_MAX),
@@ -61,11 +62,8 @@ class Grammar:
         self.get: Readers = {**count, **wait, **lease}
         self.done: Readers = {b"retain": duration("retain", 0.0, DURATION_S_MAX)}
         self.result: Readers = wait
-        self.nack: Readers = {
-            b"delay": duration("delay", 0.0, DURATION_S_MAX),
-            **reason,
-            b"dead": choice_reader("dead", _FLAG),
-        }
+        self.nack: Readers = {**delay, **reason, b"dead": choice_reader("dead", _FLAG)}
+        self.release: Readers = delay
         self.touch: Readers = lease
         self.leases: Readers = {**count, b"after": read_id}
         self.clients: Readers = {**count, b"after": count_reader("after", _COUNT_MAX, 0)}

@@ -129,9 +129,12 @@ def nack(client: Client, rest: bytes, now: float) -> bytes:
 
 
 def release(client: Client, rest: bytes, now: float) -> bytes:
-    """RELEASE <receipt>…."""
-    receipts = read_receipts(rest, client.grammar.count_max)
-    refused = settle.release(client.broker, now, receipts)
+    """RELEASE <receipt>… [delay=]."""
+    words, options = split_receipts(rest)
+    receipts = read_receipts(words, client.grammar.count_max)
+    values, left = read_options(options, client.grammar.release)
+    refuse_rest(left)
+    refused = settle.release(client.broker, now, receipts, values.get(b"delay", 0.0))
     return _settled(client, receipts, refused)
 
 

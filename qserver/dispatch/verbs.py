@@ -58,7 +58,9 @@ VERBS: Final[dict[bytes, Verb]] = {
         message_verbs.nack,
     ),
     b"RELEASE": Verb(
-        "RELEASE <receipt>...", "give messages back, nothing counted", message_verbs.release
+        "RELEASE <receipt>... [delay=]",
+        "give messages back, nothing counted",
+        message_verbs.release,
     ),
     b"TOUCH": Verb(
         "TOUCH <receipt>... [lease=] | TOUCH * [lease=]", "extend leases", message_verbs.touch

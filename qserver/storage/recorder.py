@@ -158,8 +158,9 @@ class JournalRecorder:
         )
         self.append(b'{"op":"lost","id":%d,"losses":%d%b}\n' % (message.id, message.losses, rest))
 
-    def release(self, message_id: int, place: int) -> None:
-        self.append(b'{"op":"release","id":%d%b}\n' % (message_id, _fields(place=place or None)))
+    def release(self, message_id: int, *, due: float, place: int) -> None:
+        rest = _fields(due_ms=_ms(due) or None, place=place or None)
+        self.append(b'{"op":"release","id":%d%b}\n' % (message_id, rest))
 
     def progress(self, message_id: int, value: bytes) -> None:
         self.append(b'{"op":"progress","id":%d,"progress":%b}\n' % (message_id, value))

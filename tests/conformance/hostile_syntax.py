@@ -62,7 +62,7 @@ ARGUMENTS: Final = [
         "bad-request", ("DONE", "DONE 1.1", "DONE 1.1 retain=5", "DONE 1.1 retain=5 "), "missing"
     ),
     *cases("bad-request", ("RESULT", "RESULT x", "RESULT 1.1", f"RESULT {10**19}"), "id"),
-    *cases("bad-request", ("NACK reason=x", "TOUCH lease=30"), "missing"),
+    *cases("bad-request", ("NACK reason=x", "TOUCH lease=30", "RELEASE delay=1"), "missing"),
     *cases("bad-request", ("PEEK", "PEEK x", "PEEK -1", "PEEK 1.1", f"PEEK {10**19}"), "id"),
     *cases(
         "bad-request",

@@ -142,7 +142,12 @@ NUMBERS: Final = [
     *cases("limit", ("PUT a delay=36501d 1", "PUT a ttl=36501d 1"), "36501d", "3153600000"),
     *cases(
         "limit",
-        ("NACK 1.1 delay=36501d", "QUEUE a retain=36501d", "DONE 1.1 retain=36501d 1"),
+        (
+            "NACK 1.1 delay=36501d",
+            "RELEASE 1.1 delay=36501d",
+            "QUEUE a retain=36501d",
+            "DONE 1.1 retain=36501d 1",
+        ),
         "36501d",
     ),
     *cases("OK", ("PUT a delay=36500d 1", "GET a lease=50ms", "GET a lease=12h", "QUEUE a ttl=0")),
@@ -189,7 +194,15 @@ RECEIPTS: Final = [
     *cases("bad-receipt", ("PROGRESS 1 0.5", "PROGRESS x=1 1", "PROGRESS {}", "PROGRESS * 1")),
     *cases("bad-receipt", ("DONE 1 0.5", "DONE retain=1 1", "DONE {}", "DONE * 1", "DONE 0.1 1")),
     *cases("bad-receipt", (b"ACK \xff", b"ACK 1.1 \xff.1", b"TOUCH \xff lease=1"), "receipt"),
-    *cases("bad-request", ("NACK reason=x 1.1", "NACK 1.1 reason=x 1.2", "TOUCH lease=1m 1.1")),
+    *cases(
+        "bad-request",
+        (
+            "NACK reason=x 1.1",
+            "NACK 1.1 reason=x 1.2",
+            "TOUCH lease=1m 1.1",
+            "RELEASE 1.1 reason=x",
+        ),
+    ),
     *cases("limit", (_receipts(1001), _receipts(200_000)), "count_max", "1000"),
 ]
 

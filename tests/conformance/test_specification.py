@@ -76,6 +76,7 @@ def test_help_and_protocol_md_write_a_verb_in_the_same_form(name: str) -> None:
             ("GET <queue>", Grammar(LIMITS).get),
             ("DONE <receipt>", Grammar(LIMITS).done),
             ("NACK <receipt>", Grammar(LIMITS).nack),
+            ("RELEASE <receipt>", Grammar(LIMITS).release),
             ("TOUCH <receipt>", Grammar(LIMITS).touch),
             ("TOUCH *", Grammar(LIMITS).touch),
             ("RESULT <id>", Grammar(LIMITS).result),

@@ -143,7 +143,8 @@ def test_receipts_go_from_get_to_ack_through_a_pipe(run: Run) -> None:
     touched = run("touch", "-", "--lease", "10m", stdin=got)
     assert (touched.returncode, touched.stdout) == (0, b"3\n")
     assert run("nack", "1.1", "--reason", "disk full", "--dead").stdout == b"1\n"
-    assert run("release", "2.2").stdout == b"1\n"
+    assert run("release", "2.2", "--delay", "5m").stdout == b"1\n"
+    assert 290 < json.loads(run("list", "q", "--state", "delayed").stdout)["due_in"] <= 300
     acked = run("ack", "-", stdin=got)
     assert (acked.returncode, acked.stdout) == (1, b"1\n")
     assert b"1.1 not-leased" in acked.stderr

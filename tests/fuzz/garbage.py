@@ -16,6 +16,7 @@ REQUESTS: Final = (
     b'NACK 1.1 5.5 delay=1 reason="no \\u00e4 luck"',
     b"NACK 2.2 dead=yes",
     b"RELEASE 3.3",
+    b"RELEASE 3.3 delay=1s",
     b"TOUCH 4.4 lease=1m",
     b"TOUCH *",
     b'PROGRESS 1.1 {"at":1}',

@@ -153,9 +153,9 @@ class Life(RuleBasedStateMachine):
         self.world.nack(self.picked(picks), delay, reason, dead=dead)
         self.over(ends=True)
 
-    @rule(picks=PICKS)
-    def release(self, picks: list[int]) -> None:
-        self.world.release(self.picked(picks))
+    @rule(picks=PICKS, delay=st.one_of(st.just(0.0), SHORT))
+    def release(self, picks: list[int], delay: float) -> None:
+        self.world.release(self.picked(picks), delay)
         self.over(ends=True)
 
     @rule(picks=PICKS, lease=MAYBE)

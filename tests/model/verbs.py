@@ -125,7 +125,7 @@ class ModelBroker(Model):
             self.come_back(message, pause, dead=dead or is_too_often)
         return refused
 
-    def release(self, receipts: list[Receipt]) -> list[Receipt]:
+    def release(self, receipts: list[Receipt], delay: float) -> list[Receipt]:
         refused = []
         for receipt in receipts:
             if (message := self.holder(receipt)) is None:
@@ -133,7 +133,7 @@ class ModelBroker(Model):
                 continue
             self.counters["releases"] += 1
             self.free(message)
-            self.come_back(message, 0.0, dead=False)
+            self.come_back(message, delay, dead=False)
         return refused
 
     def touch(self, receipts: list[Receipt], lease: float | None) -> list[Receipt]:

@@ -208,8 +208,9 @@ class World:
         )
         assert refused == self.model.nack(settled, delay, reason, dead=dead)
 
-    def release(self, settled: list[Receipt]) -> None:
-        assert settle.release(self.broker, self.now, settled) == self.model.release(settled)
+    def release(self, settled: list[Receipt], delay: float) -> None:
+        refused = settle.release(self.broker, self.now, settled, delay)
+        assert refused == self.model.release(settled, delay)
 
     def touch(self, held: list[Receipt], lease: float | None) -> None:
         assert settle.touch(self.broker, self.now, held, lease) == self.model.touch(held, lease)

@@ -194,6 +194,8 @@ class Client:
         lease.settled_at = min(lease.settled_at, now)
         delay_s = chance.choice((0.2, 4.0))
         more = {"NACK": f" delay={delay_s}", "DONE": ' {"sum":1}'}
+        if verb == "RELEASE" and chance.random() < 0.5:
+            more["RELEASE"] = f" delay={delay_s}"
         line = f"{verb} {receipt}{more.get(verb, '')}"
         ends = verb in ("ACK", "DONE")
         was_gone, put.may_be_gone = put.may_be_gone, put.may_be_gone or ends
@@ -205,7 +207,7 @@ class Client:
             return
         if ends:
             self._history.acked(put, lease, reply.at)
-        elif verb == "NACK":
+        elif verb in more:
             kept_s = delay_s if self._history.may_delay(now) else 0.0
             self._history.returned(put, lease, now + kept_s)
         else:

@@ -144,8 +144,8 @@ class Bench:
     def nack(self, *held: Receipt, **options: Any) -> list[Receipt]:
         return settle.nack(self.broker, self.now, held, **options)
 
-    def release(self, *held: Receipt) -> list[Receipt]:
-        return settle.release(self.broker, self.now, held)
+    def release(self, *held: Receipt, delay_s: float = 0.0) -> list[Receipt]:
+        return settle.release(self.broker, self.now, held, delay_s)
 
     def touch(self, *held: Receipt, lease: float | None = None) -> list[Receipt]:
         return settle.touch(self.broker, self.now, held, lease)

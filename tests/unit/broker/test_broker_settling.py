@@ -30,6 +30,26 @@ def test_a_release_counts_nothing_and_comes_back_at_once(bench: Bench) -> None:
     assert counts(bench) == (100, 0, 0)
 
 
+def test_a_release_with_a_delay_counts_nothing_and_comes_back_to_its_place_then(
+    bench: Bench,
+) -> None:
+    bench.configure(max_failures=1, max_losses=1)
+    bench.put()
+    bench.put()
+    assert bench.release(one(bench), delay_s=7.0) == []
+    assert (bench.state(1), bench.due_in(1), counts(bench)) == ("delayed", 7, (1, 0, 0))
+    assert one(bench)[0] == 2
+    bench.after(7)
+    assert one(bench)[0] == 1
+
+
+def test_a_release_with_a_delay_does_not_outlive_the_ttl(bench: Bench) -> None:
+    bench.put(ttl=5.0)
+    bench.release(one(bench), delay_s=60.0)
+    bench.after(5)
+    assert 1 not in bench.broker.messages
+
+
 def test_a_nack_counts_a_failure_and_backs_off(bench: Bench) -> None:
     bench.put()
     pauses = []

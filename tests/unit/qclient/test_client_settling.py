@@ -1,6 +1,7 @@
 """Messages that settle themselves, and a producer."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -30,6 +31,20 @@ def test_acks_of_one_turn_go_together_and_each_has_its_answer() -> None:
             del server.leased["2.2"]
             assert await asyncio.gather(*[each.ack() for each in messages]) == [True, False, True]
             assert server.sent("ACK") == ["ACK 1.1 2.2 3.3"]
+
+    virtual(main())
+
+
+def test_what_is_released_for_later_says_for_how_long() -> None:
+    async def main() -> None:
+        async with connected() as (server, client):
+            await client.put_many("q", range(4))
+            first, second, third, fourth = await client.get("q", count=4)
+            released = [first.release(), second.release(delay=2.5), third.release()]
+            assert await asyncio.gather(*released) == [True, True, True]
+            await client.release(fourth, delay=timedelta(minutes=1))
+            said = ["RELEASE 2.2 delay=2.5", "RELEASE 1.1 3.3", "RELEASE 4.4 delay=60"]
+            assert server.sent("RELEASE") == said
 
     virtual(main())
 

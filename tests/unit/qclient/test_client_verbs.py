@@ -180,6 +180,7 @@ def test_a_message_shows_itself_shortly() -> None:
     [
         (verbs.ack(["1.1", "2.2"]), b"ACK 1.1 2.2\n"),
         (verbs.release(["1.1"]), b"RELEASE 1.1\n"),
+        (verbs.release(["1.1", "2.2"], delay=0.5), b"RELEASE 1.1 2.2 delay=0.5\n"),
         (verbs.nack(["1.1"]), b"NACK 1.1\n"),
         (
             verbs.nack(["1.1"], delay=0, reason="disk full", dead=True),

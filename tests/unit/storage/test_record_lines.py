@@ -178,14 +178,14 @@ FACTS: list[tuple[Tell, dict[str, Any], Told]] = [
         ("came_back", [7], CAME_BACK | {"dead": True, "reason": "often", "losses": 2}),
     ),
     (
-        lambda r: r.release(7, 0),
+        lambda r: r.release(7, due=0.0, place=0),
         {"op": "release", "id": 7},
         ("came_back", [7], CAME_BACK),
     ),
     (
-        lambda r: r.release(7, 1 << 70),
-        {"op": "release", "id": 7, "place": 1 << 70},
-        ("came_back", [7], CAME_BACK | {"place": 1 << 70}),
+        lambda r: r.release(7, due=2.0, place=1 << 70),
+        {"op": "release", "id": 7, "due_ms": 2000, "place": 1 << 70},
+        ("came_back", [7], CAME_BACK | {"due": 2.0, "place": 1 << 70}),
     ),
     (
         lambda r: r.done(7, 2.0, b'{"at":1}'),

@@ -199,6 +199,10 @@ def test_a_message_says_whether_its_lease_was_still_held() -> None:
         (message,) = client.get("q")
         assert message.touch(60)
         assert message.nack(delay=5, dead=True)
+        client.put("q", 2)
+        (second,) = client.get("q")
+        assert second.release(delay=2.5)
+        assert fake.sent("RELEASE") == ["RELEASE 2.2 delay=2.5"]
         assert not message.ack()
         assert not message.release()
         assert not message.touch()
