@@ -28,6 +28,7 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
     dispatch/client.py          what is known of a client
     dispatch/grammar.py         what may stand in a request
     dispatch/verbs.py           the table of verbs
+    dispatch/run.py             many PUTs at one stroke
     dispatch/message_verbs.py   PUT GET ACK NACK RELEASE TOUCH LEASES PEEK
     dispatch/outcome_verbs.py   PROGRESS DONE RESULT
     dispatch/queue_verbs.py     LIST QUEUE PAUSE RESUME PURGE DROP REDRIVE

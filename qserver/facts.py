@@ -82,6 +82,22 @@ class Recorder(Protocol):
         """A message was stored that has nothing but a body."""
         ...
 
+    def put_run(self, queue: bytes, first: int, put_at: float, bodies: Sequence[bytes]) -> None:
+        """Messages that have nothing but a body were stored, with consecutive ids."""
+        ...
+
+    def put_run_with(
+        self,
+        queue: bytes,
+        first: int,
+        put_at: float,
+        bodies: Sequence[bytes],
+        keys: Sequence[str],
+        dedup_until: float,
+    ) -> None:
+        """The same, each with a dedup key that is ASCII and needs no quoting."""
+        ...
+
     def put_with(
         self,
         queue: bytes,

@@ -4,7 +4,7 @@ Drivers: `storage/file.py`, `storage/memory.py`; `tests/storage_contract` is the
 must pass. What the lines of a journal say is no concern of a driver's: see `facts.py`.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Protocol
 
 Progress = Callable[[int, int], None]
@@ -62,6 +62,11 @@ class Journal(Protocol):
 
         A property that answers a callable, so that a caller on the hot path can keep it.
         """
+        ...
+
+    @property
+    def extend(self) -> Callable[[Iterable[bytes]], None]:
+        """Adds many records, in order; as `append`."""
         ...
 
     @property

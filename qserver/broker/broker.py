@@ -185,10 +185,15 @@ class Broker:
 
     def new_id(self) -> int:
         """The next message id."""
-        self.last_id += 1
+        return self.new_ids(1)
+
+    def new_ids(self, count: int) -> int:
+        """The first of `count` message ids."""
+        first = self.last_id + 1
+        self.last_id += count
         if self.reserve and self.last_id + self.reserve // 2 > self.reserved_id:
             self._reserve()
-        return self.last_id
+        return first
 
     def new_leases(self, count: int) -> int:
         """The first of `count` lease numbers."""

@@ -1,6 +1,7 @@
 """The dedup keys of one queue: which id a key was stored under, for a window."""
 
 from collections import deque
+from collections.abc import Iterable, Sequence
 from heapq import heapify, heappop, heappush
 
 
@@ -26,19 +27,26 @@ class Dedup:
         entry = self._keys.get(key)
         return entry[0] if entry is not None and entry[1] > now else None
 
-    def add(self, key: str, message_id: int, until: float, segment: int) -> int | None:
-        """Remember a key; `segment` is where the journal has it.
+    def has_none(self, keys: Iterable[str]) -> bool:
+        """Whether none of these was stored, even long ago."""
+        return self._keys.keys().isdisjoint(keys)
+
+    def add(self, keys: Sequence[str], ids: Sequence[int], until: float, segment: int) -> list[int]:
+        """Remember keys, each under its id; `segment` is where the journal has them.
 
         Returns:
-            The segment of an entry that this replaces, if there was one.
+            The segments of entries that these replace.
         """
-        old = self._keys.pop(key, None)  # so that it goes to the end
-        self._keys[key] = (message_id, until, segment)
+        known = self._keys
+        old = [known.pop(key) for key in keys if key in known]  # so that it goes to the end
+        for key, message_id in zip(keys, ids, strict=True):
+            known[key] = (message_id, until, segment)
         if not self._order or until >= self._order[-1][0]:
-            self._order.append((until, key))
+            self._order.extend([(until, key) for key in keys])
         else:
-            heappush(self._early, (until, key))
-        return None if old is None else old[2]
+            for key in keys:
+                heappush(self._early, (until, key))
+        return [segment for _, _, segment in old]
 
     def expire(self, now: float) -> list[int]:
         """Forget the keys whose time is over; the segments that had them."""

@@ -64,6 +64,16 @@ class Index:
         if len(self._tail) >= BLOCK:
             self._begin_tail()
 
+    def add_run(self, first: int, count: int) -> None:
+        """Add that many consecutive ids, above all the others."""
+        end = first + count
+        while first < end:
+            part = min(end, first + BLOCK - len(self._tail))
+            self._tail.extend(range(first, part))
+            first = part
+            if len(self._tail) >= BLOCK:
+                self._begin_tail()
+
     def insert(self, message_id: int) -> None:
         """Add an id anywhere; nothing if it is still here from an earlier time."""
         at = self._block_of(message_id)

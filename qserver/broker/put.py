@@ -1,5 +1,6 @@
 """PUT: a new message."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qserver.broker.broker import MESSAGE_OVERHEAD, Broker
@@ -49,6 +50,66 @@ def put(broker: Broker, now: float, name: str, body: bytes) -> int:
     if broker.waiters:
         broker.awaken(name)
     return message.id
+
+
+def put_run(
+    broker: Broker, now: float, name: str, bodies: list[bytes], keys: list[str] | None = None
+) -> int:
+    """Store messages that have a body, and perhaps a dedup key, at one stroke.
+
+    It takes a third of what they take one by one.
+
+    Returns:
+        The id of the first, the others have those that follow; 0 when nothing was done, since each
+        has to be looked at by itself: there may not be room for all, or one is a duplicate, or the
+        queue has settings, or is not there yet.
+    """
+    queue = broker.queues.get(name)
+    if queue is None or queue.settings is not DEFAULTS:
+        return 0
+    count = len(bodies)
+    size = sum(map(len, bodies))
+    memory = broker.memory + size + count * MESSAGE_OVERHEAD
+    if memory > broker.memory_bytes_max or (keys is not None and not _are_new(queue, keys)):
+        return 0
+    recorder = broker.recorder
+    put_at = broker.put_at(now)
+    first = broker.new_ids(count)
+    ids = range(first, first + count)
+    messages = _new_messages(queue, ids, bodies, put_at, recorder.segment)
+    broker.memory = memory
+    queue.bytes += size
+    broker.messages.update(zip(ids, messages, strict=True))
+    live = broker.live
+    live[recorder.segment] = live.get(recorder.segment, 0) + count
+    queue.index.add_run(first, count)
+    queue.ready.put_run(messages)
+    if keys is None:
+        recorder.put_run(queue.encoded, first, put_at, bodies)
+    else:
+        for message, key in zip(messages, keys, strict=True):
+            message.details = Details(dedup=key)
+        until = now + queue.settings.dedup_window
+        remember_keys(broker, queue, keys, ids, until, now)
+        recorder.put_run_with(queue.encoded, first, put_at, bodies, keys, broker.wall(until))
+    broker.counters.puts += count
+    if broker.waiters:
+        broker.awaken(name)
+    return first
+
+
+def _are_new(queue: Queue, keys: list[str]) -> bool:
+    """Whether none of the dedup keys is known, or stands there twice."""
+    return len(set(keys)) == len(keys) and (queue.dedup is None or queue.dedup.has_none(keys))
+
+
+def _new_messages(
+    queue: Queue, ids: range, bodies: list[bytes], put_at: float, segment: int
+) -> list[Message]:
+    return [
+        Message(message_id, queue, body, put_at, PRIORITY_DEFAULT, segment)
+        for message_id, body in zip(ids, bodies, strict=True)
+    ]
 
 
 def put_with(
@@ -123,13 +184,24 @@ def remember_key(
     broker: Broker, queue: Queue, key: str, message_id: int, until: float, now: float
 ) -> None:
     """Let a dedup key of the queue hold until then, and forget those whose time is over."""
+    remember_keys(broker, queue, (key,), (message_id,), until, now)
+
+
+def remember_keys(
+    broker: Broker,
+    queue: Queue,
+    keys: Sequence[str],
+    ids: Sequence[int],
+    until: float,
+    now: float,
+) -> None:
+    """The same for many, each with the id that was stored under it."""
     live = broker.live
     segment = broker.recorder.segment
     if queue.dedup is None:
         queue.dedup = Dedup()
-    live[segment] = live.get(segment, 0) + 1
-    replaced = queue.dedup.add(key, message_id, until, segment)
-    if replaced is not None:
+    live[segment] = live.get(segment, 0) + len(keys)
+    for replaced in queue.dedup.add(keys, ids, until, segment):
         live[replaced] -= 1
     expire_keys(broker, queue, now)
     if queue.slot is None or now < until < queue.deadline:

@@ -68,6 +68,14 @@ class Ready:
         lane.fresh.append(message)
         self.count += 1
 
+    def put_run(self, messages: list[Message]) -> None:
+        """Add messages of one priority, in their order, newer than every other one of the queue."""
+        lane = self._by_priority.get(messages[0].priority)
+        if lane is None:
+            lane = self._open_lane(messages[0].priority)
+        lane.fresh.extend(messages)
+        self.count += len(messages)
+
     def put_back(self, message: Message) -> None:
         """Add a message at its place, wherever that is."""
         lane = self._by_priority.get(message.priority)

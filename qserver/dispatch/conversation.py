@@ -12,7 +12,7 @@ from typing import Final
 from qserver.broker import get as getting
 from qserver.broker.broker import Broker
 from qserver.config import LONG_LINE_BYTES
-from qserver.dispatch import lines
+from qserver.dispatch import lines, run
 from qserver.dispatch.client import About, Client
 from qserver.dispatch.grammar import Grammar, split_word
 from qserver.dispatch.verbs import VERBS
@@ -43,7 +43,15 @@ class Conversation:
             then to be called, but not from there.
     """
 
-    __slots__ = ("_backlog", "_heard", "_lost_framing", "_reader", "backlog_bytes", "client")
+    __slots__ = (
+        "_backlog",
+        "_heard",
+        "_lost_framing",
+        "_reader",
+        "_singly",
+        "backlog_bytes",
+        "client",
+    )
 
     def __init__(
         self, broker: Broker, grammar: Grammar, about: About, woken: Callable[[], None]
@@ -54,6 +62,7 @@ class Conversation:
         self._lost_framing: FramingError | None = None
         self.backlog_bytes = 0
         self._heard = 0
+        self._singly = 0
 
     @property
     def backlog(self) -> int:
@@ -96,6 +105,11 @@ class Conversation:
             client.late = b""
         handlers = _HANDLERS
         while backlog and budget > 0 and client.waiter is None and not client.is_leaving:
+            if len(backlog) > 1 and backlog[0].startswith(b"PUT "):
+                done = self._go_on_with_run(now, out)
+                if done:
+                    budget -= done
+                    continue
             line = backlog.popleft()
             verb, _, rest = line.partition(b" ")
             budget = budget - 1 if verb in _QUICK else 0
@@ -112,10 +126,27 @@ class Conversation:
         if not backlog:
             self.backlog_bytes = 0
         if self._lost_framing is not None and not backlog and client.waiter is None:
-            if not client.is_leaving:
-                out.append(lines.error(self._lost_framing))
-            client.is_leaving = True
+            out.append(self._part())
         return b"".join(out)
+
+    def _go_on_with_run(self, now: float, out: list[bytes]) -> int:
+        """Do the PUTs that the backlog begins with, if they can be done together; how many."""
+        if self._singly:
+            self._singly -= 1
+            return 0
+        count, reply = run.put(self.client, self._backlog, now)
+        if reply:
+            out.append(reply)
+            return count
+        self._singly = max(count - 1, 0)
+        return 0
+
+    def _part(self) -> bytes:
+        """The framing is lost: what is said then, once."""
+        assert self._lost_framing is not None
+        said = b"" if self.client.is_leaving else lines.error(self._lost_framing)
+        self.client.is_leaving = True
+        return said
 
     def _unusual(self, line: bytes, now: float) -> bytes | None:
         """A line that does not begin with a verb and a space."""

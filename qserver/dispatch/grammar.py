@@ -121,6 +121,9 @@ BLANKS: Final = b" \t"
 JSON_BLANKS: Final = b" \t\r"
 """What may stand around a JSON value in a line, and is no part of it."""
 
+JSON_STARTS: Final = frozenset(b'{["-0123456789')
+"""Where a JSON value begins so that no option can: `true`, `false`, `null` look like names."""
+
 _WORD: Final = re.compile(rb"[ \t]*([^ \t]*)[ \t]*")
 
 

@@ -1,7 +1,5 @@
 """PUT, GET, ACK, NACK, RELEASE, TOUCH, LEASES, PEEK: the verbs of a message's life."""
 
-from typing import Final
-
 from qserver.broker import get as getting
 from qserver.broker import put as putting
 from qserver.broker import settle, view
@@ -12,6 +10,7 @@ from qserver.dispatch.client import Client
 from qserver.dispatch.grammar import (
     BLANKS,
     JSON_BLANKS,
+    JSON_STARTS,
     read_json,
     refuse_rest,
     split_receipts,
@@ -27,14 +26,11 @@ from qserver.wire.words import (
     timestamp,
 )
 
-_JSON_STARTS: Final = frozenset(b'{["-0123456789')
-"""Where a JSON value begins so that no option can: `true`, `false`, `null` look like names."""
-
 
 def put(client: Client, rest: bytes, now: float) -> bytes:
     """PUT <queue> [option=value…] <json>."""
     word, _, body = rest.partition(b" ")
-    if body and body[0] in _JSON_STARTS and word and b"\t" not in word:
+    if body and body[0] in JSON_STARTS and word and b"\t" not in word:
         body = body.rstrip(JSON_BLANKS)
         check_json(body)
         message_id = putting.put(client.broker, now, client.grammar.queue_name(word), body)

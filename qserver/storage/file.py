@@ -26,7 +26,7 @@ What is done when the disk fails: `segment.py`.
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -123,6 +123,7 @@ class FileJournal:
 
         self._records: list[bytes] = []
         self._append = self._records.append
+        self._extend = self._records.extend
         self._kept: Batch | None = None
         self._position = 1
         self._segment = 1
@@ -155,6 +156,11 @@ class FileJournal:
     def append(self) -> Callable[[bytes], None]:
         """See `Journal`."""
         return self._append
+
+    @property
+    def extend(self) -> Callable[[Iterable[bytes]], None]:
+        """See `Journal`."""
+        return self._extend
 
     @property
     def pending(self) -> bool:

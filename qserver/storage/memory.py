@@ -5,7 +5,7 @@ Without a store, what is committed is forgotten at once, since nobody will ever 
 opened on it, so that a driver's tests, reopening included, run here too.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import Final
 
 from qserver.errors import Locked, StorageFailed
@@ -45,6 +45,7 @@ class MemoryJournal:
         self._size = sum(map(len, self._store.segments.get(self._segment, ())))
         self._records: list[bytes] = []
         self._append = self._records.append
+        self._extend = self._records.extend
         self._replayed = False
 
     @property
@@ -71,6 +72,11 @@ class MemoryJournal:
     def append(self) -> Callable[[bytes], None]:
         """See `Journal`."""
         return self._append
+
+    @property
+    def extend(self) -> Callable[[Iterable[bytes]], None]:
+        """See `Journal`."""
+        return self._extend
 
     @property
     def pending(self) -> bool:

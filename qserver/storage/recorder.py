@@ -34,12 +34,13 @@ def _ids(ids: Iterable[int]) -> bytes:
 class JournalRecorder:
     """Writes facts into a journal. What each method tells, `facts.Recorder` says."""
 
-    __slots__ = ("_journal", "append", "live", "segment")
+    __slots__ = ("_extend", "_journal", "append", "live", "segment")
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self.live: dict[int, int] = {}
         self.append = journal.append
+        self._extend = journal.extend
         self.segment = journal.segment
 
     def begin_batch(self) -> bool:
@@ -53,6 +54,30 @@ class JournalRecorder:
             b'{"op":"put","id":%d,"queue":"%b","at_ms":%d,"body":%b}\n'
             % (message.id, queue, message.put_at * 1000, message.body)
         )
+
+    def put_run(self, queue: bytes, first: int, put_at: float, bodies: Sequence[bytes]) -> None:
+        record = b'{"op":"put","id":%%d,"queue":"%b","at_ms":%d,"body":%%b}\n' % (
+            queue,
+            put_at * 1000,
+        )
+        self._extend([record % put for put in enumerate(bodies, first)])
+
+    def put_run_with(
+        self,
+        queue: bytes,
+        first: int,
+        put_at: float,
+        bodies: Sequence[bytes],
+        keys: Sequence[str],
+        dedup_until: float,
+    ) -> None:
+        record = (
+            b'{"op":"put_with","id":%%d,"queue":"%b","at_ms":%d,"dedup":"%%b"'
+            b',"dedup_until_ms":%d,"body":%%b}\n' % (queue, put_at * 1000, _ms(dedup_until))
+        )
+        ids = range(first, first + len(bodies))
+        encoded = map(str.encode, keys)
+        self._extend([record % put for put in zip(ids, encoded, bodies, strict=True)])
 
     def put_with(
         self,

@@ -7,6 +7,7 @@ take `1_0`, ` 1`, `٣`, `nan` and `inf`: a strict pattern comes first.
 
 import json
 import re
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -238,13 +239,31 @@ def check_json(text: bytes) -> None:
         raise RequestError("bad-json", f"the body is not one JSON value: {reason}") from None
     except RecursionError:
         raise _too_deep() from None
-    # A value nested n deep has 2n brackets: most bodies are too short to look closer.
-    if len(text) > 2 * NESTING_MAX and text.count(b"[") + text.count(b"{") > NESTING_MAX:
-        _check_depth(text)
+    if len(text) > 2 * NESTING_MAX:  # one nested n deep has 2n brackets: most are too short
+        _check_brackets(text)
+
+
+def are_json(texts: list[bytes]) -> bool:
+    """Whether each is exactly one JSON value, as `check_json` asks for: at half the cost."""
+    try:
+        deque(map(_decode_raw, texts), maxlen=0)
+        if not all(map(bytes.isascii, texts)):
+            deque(map(bytes.decode, texts), maxlen=0)
+        for text in texts:
+            if len(text) > 2 * NESTING_MAX:
+                _check_brackets(text)
+    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError, RequestError):
+        return False
+    return True
 
 
 _STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 _NOT_BRACKET: Final = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def _check_brackets(text: bytes) -> None:
+    if text.count(b"[") + text.count(b"{") > NESTING_MAX:
+        _check_depth(text)
 
 
 def _check_depth(text: bytes) -> None:

@@ -54,6 +54,17 @@ def test_a_new_journal_is_empty_and_counts_from_one(opener: Opener) -> None:
     assert not journal.pending
 
 
+def test_many_records_are_added_as_they_would_be_one_by_one(opener: Opener) -> None:
+    journal, _ = started(opener)
+    journal.append(A)
+    journal.extend([B, C])
+    journal.append(A)
+    assert journal.pending_bytes == len(A + B + C + A)
+    assert journal.commit(sync=True) is None
+    journal.close()
+    assert started(opener)[1] == [A, B, C, A]
+
+
 def test_what_was_committed_comes_back_in_order(opener: Opener) -> None:
     journal, _ = started(opener)
     batch(journal, A, B)

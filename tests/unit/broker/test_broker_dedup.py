@@ -91,8 +91,8 @@ def test_a_shorter_window_holds_for_new_keys(bench: Bench) -> None:
 
 def test_a_key_that_is_used_again_is_counted_once() -> None:
     dedup = Dedup()
-    assert dedup.add("k", 1, until=10.0, segment=1) is None
-    assert dedup.add("k", 2, until=20.0, segment=2) == 1
+    assert dedup.add(["k"], [1], until=10.0, segment=1) == []
+    assert dedup.add(["k"], [2], until=20.0, segment=2) == [1]
     assert dedup.expire(10.0) == []
     assert dedup.find("k", 19.9) == 2
     assert dedup.segments() == [2]
@@ -113,8 +113,8 @@ def test_a_key_that_is_used_again_before_it_was_forgotten_frees_its_old_segment(
 
 def test_keys_that_were_told_again_out_of_order_are_forgotten_in_time() -> None:
     dedup = Dedup()
-    dedup.add("late", 1, until=20.0, segment=1)
-    dedup.add("soon", 2, until=10.0, segment=1)
+    dedup.add(["late"], [1], until=20.0, segment=1)
+    dedup.add(["soon"], [2], until=10.0, segment=1)
     dedup.sort()
     assert dedup.next_deadline() == 10
     assert dedup.expire(10.0) == [1]
@@ -123,9 +123,9 @@ def test_keys_that_were_told_again_out_of_order_are_forgotten_in_time() -> None:
 
 def test_a_key_that_is_used_again_stands_with_those_of_its_new_segment() -> None:
     dedup = Dedup()
-    dedup.add("again", 1, until=10.0, segment=1)
-    dedup.add("old", 2, until=99.0, segment=1)
-    dedup.add("again", 3, until=99.0, segment=2)
+    dedup.add(["again"], [1], until=10.0, segment=1)
+    dedup.add(["old"], [2], until=99.0, segment=1)
+    dedup.add(["again"], [3], until=99.0, segment=2)
     assert dedup.move(1, 3, count=10) == [("old", 2, 99.0)]
     assert dedup.segments() == [2, 3]
 
@@ -162,7 +162,7 @@ def test_a_key_that_holds_long_keeps_no_other_in_memory(bench: Bench) -> None:
 def test_keys_of_many_windows_are_forgotten_each_in_its_time() -> None:
     dedup = Dedup()
     for n, until in enumerate((50.0, 30.0, 60.0, 10.0, 40.0, 20.0)):
-        dedup.add(f"k{n}", n, until=until, segment=n)
+        dedup.add([f"k{n}"], [n], until=until, segment=n)
     assert dedup.next_deadline() == 10
     dedup.shift(5.0)
     forgotten = [dedup.expire(now) for now in (14.9, 15.0, 35.0, 54.9, 65.0)]

@@ -122,6 +122,22 @@ def test_it_stays_bounded_where_messages_move_in_before_others() -> None:
     assert len(bench.broker.queues["b"].index) <= 8 * BLOCK
 
 
+@given(st.lists(st.integers(1, 3 * BLOCK), min_size=1, max_size=8))
+@settings(deadline=None)
+def test_ids_that_come_together_are_found_as_those_that_come_one_by_one(counts: list[int]) -> None:
+    alive = Alive()
+    alive.ids.update(range(1, sum(counts) + 1))
+    one_by_one, together = Index(alive), Index(alive)
+    first = 1
+    for count in counts:
+        for number in range(first, first + count):
+            one_by_one.add(number)
+        together.add_run(first, count)
+        first += count
+    assert list(map(list, together._blocks)) == list(map(list, one_by_one._blocks))
+    assert list(together.after(first // 2)) == list(range(first // 2 + 1, first))
+
+
 def test_a_dropped_queue_s_index_is_swept_no_more() -> None:
     alive = Alive()
     ids = Index(alive)

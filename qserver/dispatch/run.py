@@ -1,0 +1,87 @@
+"""PUTs that a client has sent ahead, to one queue: done at one stroke.
+
+Who stores many messages sends line behind line that differ in their bodies only. What each costs
+by itself (the call of a verb, of the broker, of the recorder) is most of what it costs, so a *run*
+of them is looked at as a whole: a list of bodies, consecutive ids, one reply. The replies and the
+records are those that the lines would have had one by one. Where anything is not as it mostly is,
+there is no run, and each line is done by itself and gets its own error.
+"""
+
+import re
+from collections import deque
+from itertools import islice
+from typing import Final
+
+from qserver.broker import put as putting
+from qserver.config import RUN_BYTES_MAX, RUN_LINES, TEXT_BYTES_MAX
+from qserver.dispatch.client import Client
+from qserver.dispatch.grammar import JSON_STARTS
+from qserver.errors import RequestError
+from qserver.wire.words import are_json
+
+_STARTS: Final = frozenset(bytes([byte]) for byte in JSON_STARTS)
+_BLANKS: Final = frozenset((b" ", b"\t", b"\r"))
+_KEYS: Final = re.compile(r"[!#-\[\]-~]+(?: [!#-\[\]-~]+)*")
+"""Words of ASCII that need quotes neither on the wire nor in JSON."""
+
+
+def put(client: Client, backlog: deque[bytes], now: float) -> tuple[int, bytes]:
+    """Do the PUTs to one queue that the backlog begins with, which are two at least.
+
+    Returns:
+        How many lines were looked at. And the replies, if these were done and taken out of the
+        backlog; else b"".
+    """
+    line = backlog[0]
+    at = line.find(b" ", len(b"PUT ")) + 1
+    has_keys = line.startswith(b"dedup=", at)
+    head = line[: at + len(b"dedup=") if has_keys else at]
+    if not head or not backlog[1].startswith(head):
+        return 0, b""
+    lines = list(islice(backlog, RUN_LINES))
+    size = sum(map(len, lines))
+    if size > RUN_BYTES_MAX:
+        return len(lines), b""
+    rests = [line.removeprefix(head) for line in lines]
+    if sum(map(len, rests)) != size - len(lines) * len(head):
+        del rests[_length(lines, head) :]
+    first = _put(client, head[len(b"PUT ") : at - 1], rests, now, has_keys=has_keys)
+    if not first:
+        return len(rests), b""
+    for _ in rests:
+        backlog.popleft()
+    count = len(rests)
+    return count, b"OK %d\n" * count % tuple(range(first, first + count))
+
+
+def _length(lines: list[bytes], head: bytes) -> int:
+    """How many of the lines begin so, before the first that does not."""
+    return next(at for at, line in enumerate(lines) if not line.startswith(head))
+
+
+def _put(client: Client, queue: bytes, rests: list[bytes], now: float, *, has_keys: bool) -> int:
+    """Store the messages; answers the id of the first, or 0 if nothing was done."""
+    bodies, keys = _split(rests) if has_keys else (rests, None)
+    if (
+        not _STARTS.issuperset([body[:1] for body in bodies])
+        or not _BLANKS.isdisjoint([body[-1:] for body in bodies])
+        or not are_json(bodies)
+    ):
+        return 0
+    try:
+        name = client.grammar.queue_name(queue)
+    except RequestError:
+        return 0
+    first = putting.put_run(client.broker, now, name, bodies, keys)
+    client.wrote |= first > 0
+    return first
+
+
+def _split(rests: list[bytes]) -> tuple[list[bytes], list[str]]:
+    """Each body, and the dedup key before it; none if a key is not as simple as it may be."""
+    pairs = [rest.partition(b" ") for rest in rests]
+    words = b" ".join([key for key, _, _ in pairs]).decode("latin-1")
+    keys = words.split(" ")
+    if _KEYS.fullmatch(words) is None or len(max(keys, key=len)) > TEXT_BYTES_MAX:
+        return [b""], []
+    return [body for _, _, body in pairs], keys
