@@ -280,6 +280,30 @@ class Broker:
             message.session = None
         self.wheel.cancel(message)
 
+    def finish(self, message: Message) -> None:
+        """Remove a leased message: `end_lease` and `remove` in one, since most messages end so."""
+        assert message.state == LEASED
+        queue = message.queue
+        message_id = message.id
+        del queue.leased[message_id]
+        if message.session is not None:
+            del message.session.leases[message_id]
+            message.session = None
+        if message.slot is not None:
+            message.slot.discard(message)
+            message.slot = None
+        size = len(message.body)
+        queue.bytes -= size
+        self.memory -= size + MESSAGE_OVERHEAD
+        if message.details is not None:
+            self.memory -= message.kept_bytes()
+        message.state = GONE
+        message.lease = 0
+        del self.messages[message_id]
+        self.live[message.segment] -= 1
+        if self.result_waiters:
+            self.tell_end(message)
+
     def withdraw(self, message: Message) -> None:
         """Remove a message, whatever its state."""
         state = message.state

@@ -34,8 +34,10 @@ def get(
         _lease(broker, now, queue, taken, lease_s, client.session)
         found += taken
         count -= len(taken)
-        size -= sum(len(message.body) for message in taken)
-        if not count or size <= 0:
+        if not count or name is names[-1]:
+            break
+        size -= sum([len(message.body) for message in taken])
+        if size <= 0:
             break
     return found
 
@@ -52,17 +54,15 @@ def _lease(
     deadline = now + (queue.settings.lease if lease_s is None else lease_s)
     number = broker.new_leases(len(messages))
     slot = broker.wheel.slot_for(deadline)
-    leased = queue.leased
-    for message in messages:
+    for lease, message in enumerate(messages, number):
         if message.slot is not None:
             message.slot.discard(message)
         message.state = LEASED
-        message.lease = number
+        message.lease = lease
         message.deadline = deadline
         message.slot = slot
         message.deliveries += 1
-        leased[message.id] = message
-        number += 1
+    queue.leased.update([(message.id, message) for message in messages])
     slot.update(messages)
     if session is not None:
         for message in messages:

@@ -39,6 +39,19 @@ class Lane:
             return self.fresh.popleft()
         return heappop(self.returned)[2]
 
+    def take_fresh(self, count: int, size: int) -> tuple[list[Message], int]:
+        """The first that were never delivered, as `Ready.take`; and what is left of the size."""
+        fresh = self.fresh
+        if size <= 0:
+            return [], size
+        taken = [fresh.popleft() for _ in range(min(count, len(fresh)))]
+        for at, message in enumerate(taken, 1):
+            size -= len(message.body)
+            if size <= 0:
+                fresh.extendleft(reversed(taken[at:]))
+                return taken[:at], size
+        return taken, size
+
     def first(self) -> Message | None:
         """As `pop`, but it stays."""
         if not self.returned:
@@ -92,6 +105,11 @@ class Ready:
         """
         taken: list[Message] = []
         for lane in self._lanes:
+            if not lane.returned and not self._leftovers:
+                fresh, size = lane.take_fresh(count, size)
+                count -= len(fresh)
+                taken += fresh
+                continue
             while count and size > 0 and (message := lane.pop()) is not None:
                 if self._leftovers and message.state == GONE:
                     self._leftovers -= 1

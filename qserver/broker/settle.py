@@ -24,17 +24,18 @@ def ack(broker: Broker, now: float, receipts: Receipts) -> list[tuple[int, int]]
         if message is None or message.lease != receipt[1]:
             refused.append(receipt)
             continue
-        broker.end_lease(message)
         retain_s = message.queue.settings.retain
         if retain_s:
+            broker.end_lease(message)
             broker.make_done(message, now + retain_s)
             broker.recorder.ack((message.id,), broker.wall(now + retain_s))
+            broker.counters.acks += 1
         else:
-            broker.remove(message)
+            broker.finish(message)
             settled.append(message.id)
-        broker.counters.acks += 1
     if settled:
         broker.recorder.ack(settled, 0.0)
+        broker.counters.acks += len(settled)
     return refused
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 from typing import TYPE_CHECKING, Final
 
-from qserver.broker.message import DELAYED, DONE, GONE, LEASED, READY, STATES, Message
+from qserver.broker.message import DELAYED, DONE, GONE, LEASED, READY, STATES, Details, Message
 from qserver.broker.queue import Queue, Settings
 from qserver.broker.waiter import GetWaiter, ResultWaiter
 from qserver.config import PRIORITY_DEFAULT
@@ -38,12 +38,17 @@ def delivery(messages: list[Message]) -> bytes:
     """The reply of a GET."""
     out = [
         b"* %d.%d %b %b\n" % (m.id, m.lease, m.queue.encoded, m.body)
-        if m.details is None and m.deliveries == 1 and m.priority == PRIORITY_DEFAULT
+        if m.deliveries == 1 and m.priority == PRIORITY_DEFAULT and _is_silent(m.details)
         else b"* %d.%d %b%b %b\n" % (m.id, m.lease, m.queue.encoded, _delivery_words(m), m.body)
         for m in messages
     ]
     out.append(b"OK %d\n" % len(messages))
     return b"".join(out)
+
+
+def _is_silent(details: Details | None) -> bool:
+    """Whether these are none that a delivery tells; a dedup key is not."""
+    return details is None or not (details.key or details.trace)
 
 
 def _delivery_words(message: Message) -> bytes:

@@ -35,6 +35,10 @@ _OPTION: Final = re.compile(rb'([a-z_]+)=("[^"\\]*(?:\\.[^"\\]*)*"|[^\s"]*)(?:[ 
 _BARE: Final = re.compile(r"[!#-\[\]-~]+")  # ASCII that shows, without quote and backslash
 _UNITS: Final = {b"": 1.0, b"ms": 0.001, b"s": 1.0, b"m": 60.0, b"h": 3600.0, b"d": 86_400.0}
 
+_DIGITS: Final = b"0123456789"
+_TO_COMMAS: Final = bytes.maketrans(b" .", b",,")
+_NUMBER_END: Final = 10**19
+_decode_numbers: Final = msgspec.json.Decoder(list[int]).decode
 _decode_raw: Final = msgspec.json.Decoder(msgspec.Raw).decode
 
 
@@ -61,12 +65,30 @@ def read_name(word: bytes) -> str:
 
 def read_receipts(words: bytes, count_max: int) -> list[tuple[int, int]]:
     """Receipts between spaces, as pairs of message id and lease number."""
-    if _RECEIPTS.fullmatch(words) is None:
-        _refuse_receipts(words)
-    numbers = list(map(int, words.replace(b".", b" ").split()))
+    numbers = _quick_receipts(words)
+    if not numbers:
+        if _RECEIPTS.fullmatch(words) is None:
+            _refuse_receipts(words)
+        numbers = list(map(int, words.replace(b".", b" ").split()))
     if len(numbers) > 2 * count_max:
         raise RequestError("limit", f"{len(numbers) // 2} receipts, and count_max is {count_max}")
     return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def _quick_receipts(words: bytes) -> list[int]:
+    """The numbers of receipts that have one space between each two, as all programs write them.
+
+    As an array of JSON they are read in a fourth of the time; it allows no sign and no zero ahead
+    either. Answers [] if this takes a closer look.
+    """
+    marks = words.translate(None, _DIGITS)
+    if marks != b". " * (len(marks) // 2) + b".":
+        return []
+    try:
+        numbers = _decode_numbers(b"[%b]" % words.translate(_TO_COMMAS))
+    except msgspec.DecodeError:
+        return []
+    return numbers if min(numbers) > 0 and max(numbers) < _NUMBER_END else []
 
 
 def _refuse_receipts(words: bytes) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from qserver.errors import RequestError
 from qserver.wire.words import (
+    _RECEIPTS,
     choice_reader,
     count_reader,
     duration_reader,
@@ -113,6 +114,26 @@ def test_no_receipt_at_all_is_said_so(words: bytes) -> None:
 )
 def test_the_receipt_that_is_wrong_is_named(words: bytes, wrong: str) -> None:
     assert refusal(read_receipts, words, 9).startswith(f"bad-receipt: '{wrong}' is no receipt")
+
+
+NUMBERS = st.sampled_from(
+    [b"1", b"20", b"9" * 19, b"9" * 20, b"1" + b"0" * 400, b"0", b"01", b"", b"-1"]
+)
+MARKS = st.sampled_from(
+    [b".", b".", b".", b" ", b" ", b"  ", b"\t", b",", b"e", b"..", b"\r", b"\n"]
+)
+
+
+@given(st.lists(st.tuples(NUMBERS, MARKS, NUMBERS, MARKS), max_size=4), NUMBERS, MARKS, NUMBERS)
+def test_receipts_are_what_their_pattern_says_however_they_are_read(
+    before: list[tuple[bytes, ...]], number: bytes, mark: bytes, lease: bytes
+) -> None:
+    words = b"".join(map(b"".join, before)) + number + mark + lease
+    if _RECEIPTS.fullmatch(words) is None:
+        assert refusal(read_receipts, words, 9).startswith("bad-re")
+    else:
+        pairs = [word.split(b".") for word in words.split()]
+        assert read_receipts(words, 9) == [(int(number), int(lease)) for number, lease in pairs]
 
 
 def test_too_many_receipts_are_counted() -> None:
