@@ -13,6 +13,7 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
     errors.py                   every failure with a name
     ports.py                    the storage seam: what is asked of a journal
     facts.py                    what the broker and its journal tell each other
+    build.py                    compiled, or plain Python
 
     server/run.py               from a configuration to a process and its exit code
     server/server.py            one turn of the loop; start and stop

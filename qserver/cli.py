@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from qserver import __version__, cli_journal, logs
+from qserver.build import BUILD
 from qserver.options import add_options, to_config
 
 _SOURCES = {
@@ -26,7 +27,7 @@ _SOURCES = {
     epilog="Every option can be set by the environment (QSERVER_PORT=7712) or in a TOML file "
     "(port = 7712) as well; a flag counts before the environment, that before the file.",
 )
-@click.version_option(__version__, message="qserver %(version)s")
+@click.version_option(__version__, message=f"qserver %(version)s ({BUILD})")
 @add_options
 @click.pass_context
 def main(ctx: click.Context, /, **values: Any) -> None:

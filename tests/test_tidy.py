@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "dispatch": {"wire", "broker"},
     "server": {"dispatch", "broker", "storage"},
 }
-COMMON = {"ports", "facts", "errors", "config"}
+COMMON = {"ports", "facts", "errors", "config", "build"}
 
 # What a room without clocks, sockets, files and threads must not import.
 PURE_ROOMS = ("wire", "broker", "dispatch")

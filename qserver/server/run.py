@@ -17,6 +17,7 @@ import structlog
 import uvloop
 
 from qserver import __version__
+from qserver.build import BUILD
 from qserver.config import SWITCH_S, Config
 from qserver.errors import Damaged, StorageError
 from qserver.ports import Journal, Progress
@@ -140,6 +141,7 @@ def _greet(server: Server) -> None:
         log.info(
             "listening: clients can connect",
             version=__version__,
+            build=BUILD,
             host=host,
             port=port,
             data=data,
@@ -152,7 +154,7 @@ def _greet(server: Server) -> None:
     leased = sum(len(queue.leased) for queue in server.broker.queues.values())
     found = f"{messages:,} messages, {leased:,} of them leased" if messages else "empty"
     click.echo(
-        f"qserver {__version__} listens on {host}:{port}\n"
+        f"qserver {__version__} ({BUILD}) listens on {host}:{port}\n"
         f"  data    {data} (sync={config.sync})\n"
         f"  found   {found}, in {server.recovery_s:.2f} s\n"
         f"  try     printf 'PUT hello \"world\"\\nGET hello\\nQUIT\\n' | nc {host} {port}\n"

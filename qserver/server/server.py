@@ -20,6 +20,7 @@ from qserver.broker.checkpoint import record_stop
 from qserver.broker.compaction import live_bytes
 from qserver.broker.get import serve
 from qserver.broker.restore import Restorer
+from qserver.build import BUILD
 from qserver.config import (
     CLOCK_CHECK_S,
     REFUSED_MAX,
@@ -352,6 +353,7 @@ class Server:
     def figures(self) -> dict[str, int | float | str]:
         """What STATS says of the server and its journal."""
         return {
+            "build": BUILD,
             "sync": self.sync,
             "uptime_s": self.now() - self._started_at,
             "recovery_s": self.recovery_s,

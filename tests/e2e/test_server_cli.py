@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from qserver import __version__
+from qserver.build import BUILD
 from tests.e2e.process import QServer, clean_environment
 
 
@@ -52,7 +53,14 @@ def test_rich_is_there_for_whoever_asks_for_it_later() -> None:
 
 
 def test_version_is_the_package_s() -> None:
-    assert qserver("--version").stdout == f"qserver {__version__}\n"
+    assert qserver("--version").stdout == f"qserver {__version__} ({BUILD})\n"
+
+
+def test_the_build_that_runs_is_told_in_the_log_and_by_stats(tmp_path: Path) -> None:
+    with QServer(tmp_path) as server:
+        said = server.ask(b"STATS\n")
+    assert f"* build={BUILD}\n".encode() in said
+    assert server.logged[-1]["build"] == BUILD
 
 
 def test_a_flag_counts_before_the_environment_and_that_before_the_file(tmp_path: Path) -> None:
