@@ -71,7 +71,6 @@ synchronous client can stand on the same ground:
     worker/settings.py   what can be set about a worker
     worker/delivery.py   one run of a task, and what it can ask about itself
     worker/fetching.py   asks for as many messages as there are places for
-    worker/resting.py    queues that are left alone for a while
     worker/lookahead.py  how many more will have a place when they come
     worker/slots.py      bounded concurrency; deadlines; cancelling
     worker/isolation.py  a run in a context of its own

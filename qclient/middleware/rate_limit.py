@@ -4,12 +4,14 @@
 
 A token bucket for each task: it holds `burst` tokens, gets `count` in each `per`, and each attempt
 takes one. What finds none takes the next that will come, if that is soon enough, and waits for it;
-turns are in the order they were asked for. The others go back to their queue at once: `turns.py`.
+turns are in the order they were asked for. The others go back to their queue until it is about
+their turn: `turns.py`.
 
 Each worker process has buckets of its own: four of them run four times as many.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
@@ -19,7 +21,7 @@ import msgspec
 
 from qclient.errors import BadRequest
 from qclient.middleware import CallNext
-from qclient.middleware.turns import HOLD_S, check_names, hold_s, seconds
+from qclient.middleware.turns import HOLD_S, LINE_MAX, LINE_S, Away, check_names, hold_s, seconds
 from qclient.tasks.control import Release
 from qclient.words import Duration
 from qclient.worker.delivery import Delivery
@@ -60,12 +62,15 @@ class Bucket:
         self._token_s = seconds(rate.per) / rate.count
         self._spare_s = self._token_s * (rate.burst - 1)
         self._full_at = 0.0
+        self._away = Away()
 
     def take(self, now: float, within_s: float) -> float | None:
         """Take the next token: the seconds until it is there.
 
         None, and nothing is taken, where that is not within `within_s`.
         """
+        if now - self._full_at > HOLD_S:  # nobody came for the tokens that were there
+            self._away.forget()
         full_at = max(self._full_at, now)
         wait_s = full_at - self._spare_s - now
         if wait_s > within_s:
@@ -73,14 +78,26 @@ class Bucket:
         self._full_at = full_at + self._token_s
         return max(wait_s, 0.0)
 
+    def line_s(self, hold_s: float) -> float:
+        """How far ahead tokens are given out, where nobody is to wait for longer than `hold_s`."""
+        if hold_s == math.inf:
+            return hold_s
+        return min(hold_s, max(LINE_MAX * self._token_s, LINE_S))
+
+    def away_s(self, now: float, within_s: float) -> float:
+        """For how long to go that came in vain: back before the tokens given out are used up."""
+        return self._away.next_s(
+            now, self._full_at - self._spare_s - within_s / 2 - now, self._token_s
+        )
+
 
 class RateLimit:
     """Limits tasks by name.
 
     Args:
         limits: for each task a Rate, or how many a second.
-        hold: how long a run may wait for its turn, seconds or timedelta; None for as long as it
-            takes.
+        hold: how long a run may wait for its turn in a place of the worker, seconds or timedelta;
+            None for as long as it takes.
         clock: monotonic seconds.
     """
 
@@ -116,10 +133,12 @@ class RateLimit:
         yield
 
     async def _limited(self, bucket: Bucket, call_next: CallNext, delivery: Delivery) -> Any:
-        wait_s = bucket.take(self._clock(), self._hold_s)
+        now = self._clock()
+        within_s = bucket.line_s(self._hold_s)
+        wait_s = bucket.take(now, within_s)
         if wait_s is None:
             why = f"task {delivery.task.name} is over its rate"
-            raise Release(why, after=self._hold_s / 2)  # back before the turns given are used up
+            raise Release(why, after=bucket.away_s(now, within_s))
         if wait_s:
             await asyncio.sleep(wait_s)
             delivery.began_at = self._clock()

@@ -1,23 +1,25 @@
 """What limits do with a run that has to wait.
 
-It waits in its place in the worker, if its turn comes within `hold`: a second, if nothing else is
-said. Otherwise its message goes back to the queue with nothing counted, for any worker to take, and
-this worker leaves the queue alone for about as long: what goes back is ready again at once, and
-would only come and go. So a backlog over its limit keeps neither the places of other tasks nor the
-server busy.
+It waits in its place in the worker, if its turn comes soon: within `hold`, a second if nothing else
+is said, and with no more than about ten before it. Otherwise its message goes back to the queue for
+about as long as it takes until its turn comes, with nothing counted: each behind the last one that
+went. So a backlog over its limit keeps neither the places of other tasks nor the server busy, also
+where they share a queue: its messages come once, go, and come again one by one, as they can run.
 
-    a rate          knows when the turn comes: what is too early goes back at once
-    a concurrency   can't know: it waits for `hold` first, also in the hope for a run that is short
+    a rate          knows when the turn comes
+    a concurrency   guesses it, by how long runs take
 
-A queue rests as a whole, so tasks with a limit belong in one of their own. `hold=None` lets each
-wait in its place until it can run, which suits a worker that does nothing else; a stop then waits
-its grace for them before it gives them back.
+A turn that is further away than five minutes is not waited for: who looks in by then finds that the
+limit was raised, or that those before it are gone. `hold=None` lets each wait in its place until it
+can run, however many there are, which suits a worker that does nothing else; a stop then waits its
+grace for them before it gives them back.
 
 The time waited is not part of the run: `timeout` and metrics count from when it began in earnest.
 """
 
 import math
-from collections.abc import Iterable
+import random
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +30,49 @@ if TYPE_CHECKING:
     from qclient.worker.worker import Worker
 
 HOLD_S: Final = 1.0
+
+LINE_MAX: Final = 10
+"""Runs of one limit that wait in their places: enough that a turn is never left out because the
+next message is on its way, few enough to leave the places to others."""
+
+LINE_S: Final = 0.05
+"""How long the line of a rate may always be: what is on its way is this late now and then."""
+
+AWAY_S_MAX: Final = 300.0
+
+
+class Away:
+    """Those of one limit that went back to the queue: each comes again behind the last."""
+
+    def __init__(self) -> None:
+        self._last_at = -math.inf
+
+    def next_s(
+        self,
+        now: float,
+        soonest_s: float,
+        apart_s: float,
+        chance: Callable[[], float] = random.random,
+    ) -> float:
+        """For how long the next one goes.
+
+        Past AWAY_S_MAX there is no line any more, and they come back spread out.
+
+        Args:
+            now: monotonic seconds.
+            soonest_s: it does not come back before.
+            apart_s: how long after the one that went before it.
+            chance: a random number from 0 to 1.
+        """
+        at = max(self._last_at + apart_s, now + soonest_s)
+        if at - now > AWAY_S_MAX:
+            return AWAY_S_MAX * (1 - chance() / 2)
+        self._last_at = at
+        return at - now
+
+    def forget(self) -> None:
+        """They didn't come: another worker has them, or they were purged."""
+        self._last_at = -math.inf
 
 
 def hold_s(hold: Duration | None) -> float:

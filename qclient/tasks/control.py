@@ -2,7 +2,7 @@
 
     raise Retry(after=60)       failed for now: again in a minute
     raise Reject("no such user")    will never work: to the dead letters
-    raise Release()             not here and now: back to its place, nothing counted
+    raise Release(after=60)     not now: again in a minute, nothing counted
     any other exception         failed: again after the task's backoff, if attempts are left
 
 A cancelled task asks its delivery why: `current().cancelled_for`.
@@ -41,14 +41,13 @@ class Reject(Exception):
 
 
 class Release(Exception):
-    """Raised by middleware, or a task: not here and now, and nobody's fault.
+    """Raised by middleware, or a task: not now, and nobody's fault.
 
-    The message goes back to its own place and nothing is counted. Another worker can have it at
-    once; this one takes nothing more from its queue for a while.
+    The message goes back to its own place, for any worker, and nothing is counted, however often.
 
     Args:
         reason: for people; it is not kept with the message.
-        after: how long this worker leaves the queue alone, seconds or timedelta.
+        after: until it is delivered again, seconds or timedelta.
     """
 
     def __init__(self, reason: str = "", *, after: Duration = 1.0) -> None:

@@ -26,7 +26,6 @@ from qclient.tasks.envelope import arrived
 from qclient.worker.delivery import Delivery
 from qclient.worker.lookahead import Lookahead
 from qclient.worker.outcome import Outcomes
-from qclient.worker.resting import Resting
 from qclient.worker.slots import Slots
 
 logger = logging.getLogger("qclient.worker")
@@ -62,8 +61,7 @@ class Fetching:
         self._tasks = app.tasks
         self._client = client
         self._outcomes = outcomes
-        self._resting = Resting(order, asyncio.get_running_loop().time)
-        outcomes.on_rest = self._resting.rest
+        self._order = order
         self._prefetch = prefetch
         self._lookahead = lookahead
         self._lease_s = lease_s
@@ -110,28 +108,30 @@ class Fetching:
                 await self._disown()
             began_at = self._loop.time()
             ended = self.slots.ended
-            wait_s = self._resting.wait_s(self._wait_s)
-            messages = await self._get(count, wait_s)
+            messages = await self._get(count, self._wait_s)
             ended = self.slots.ended - ended
             self._lookahead.answered(ended, is_full=len(messages) == count)
             if messages:
                 empty = 0
                 self.take(messages)
-            elif self._loop.time() - began_at < wait_s / 2:  # a server that goes down, say
+            elif self._loop.time() - began_at < self._wait_s / 2:  # a server that goes down, say
                 await asyncio.sleep(self._client.backoff.delay_s(empty))
                 empty += 1
 
     async def run_dry(self) -> None:
-        """Fetch until there is nothing to get and nothing runs that could put more."""
+        """Fetch until there is nothing to get and nothing runs that could put more.
+
+        What a run released for a while is waited for: it has not had its turn yet.
+        """
         while True:
             count = await self._wait_room()
             messages = await self._get(count, 0)
-            if messages:
-                self.take(messages)
-            elif await self.slots.wait_quiet() and not await self._one_more():
-                if not self._resting.left_s:
+            if not messages and await self.slots.wait_quiet():
+                left_s = max(self._outcomes.back_at - self._loop.time(), 0)
+                messages = await self._get(1, min(left_s, self._wait_s))
+                if not messages and not left_s:
                     return
-                await asyncio.sleep(self._resting.left_s)
+            self.take(messages)
 
     def take(self, messages: Sequence[Message[Any]]) -> None:
         """Give messages to the slots, and those that are no task of ours to the dead letters."""
@@ -154,11 +154,6 @@ class Fetching:
         args, kwargs = task.read(call)
         return Delivery(message, task, args, kwargs, call.due_ms)
 
-    async def _one_more(self) -> bool:
-        messages = await self._get(1, 0)
-        self.take(messages)
-        return bool(messages)
-
     async def _wait_room(self) -> int:
         """How many to ask for, once it is at least one."""
         while True:
@@ -172,16 +167,11 @@ class Fetching:
             self._room = None
 
     async def _get(self, count: int, wait_s: float) -> list[Message[Any]]:
-        """One GET; nothing when it was ended for a doubt, or all queues rest."""
-        queues = self._resting.order()
-        if not queues:
-            await asyncio.sleep(wait_s)
-            self.heard_at = self._loop.time()
-            return []
+        """One GET; nothing when it was ended for a doubt."""
         self._asking = self._loop.create_task(
             self._client.lease(
                 self._client.settling,
-                queues,
+                self._order(),
                 wanted=None,
                 count=count,
                 wait=wait_s,

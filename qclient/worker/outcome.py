@@ -4,7 +4,7 @@ a result                        ACK, or DONE with the result where the task keep
 Reject                          NACK dead=yes
 Retry                           NACK, delay= its own
 another exception               NACK, the queue's backoff
-Release                         RELEASE: nothing is counted; its queue rests here
+Release                         RELEASE, delay= its own: nothing is counted
 cancelled for a stop            RELEASE: nothing is counted
 cancelled for a lost lease      nothing: the message is someone else's
 """
@@ -12,7 +12,6 @@ cancelled for a lost lease      nothing: the message is someone else's
 import asyncio
 import logging
 import traceback
-from collections.abc import Callable
 from typing import Any, Final, Literal
 
 import msgspec
@@ -28,6 +27,9 @@ logger = logging.getLogger("qclient.worker")
 
 FRAMES_MAX: Final = 6
 """Lines of a traceback that are kept: the innermost ones, of code that is not this package's."""
+
+LATE_S: Final = 0.5
+"""How late something can be that was given back for a while: on its way, and in the server."""
 
 _OURS: Final = __file__.rsplit("/", 2)[0]
 
@@ -60,12 +62,12 @@ class Outcomes:
 
     Attributes:
         counts: what came of it all.
-        on_rest: told which queue a run wants to be left alone, and for how many seconds.
+        back_at: when the last one will have come back that a run released, by the loop's clock.
     """
 
     def __init__(self, settling: Settling, counts: Counts, keeping: Keeping | None = None) -> None:
         self.counts = counts
-        self.on_rest: Callable[[str, float], None] = lambda _queue, _seconds: None
+        self.back_at = 0.0
         self._settling = settling
         self._keeping = keeping
 
@@ -85,9 +87,7 @@ class Outcomes:
         elif ended == "lost":
             self.counts.lost += 1
         elif ended == "released":
-            if isinstance(error, Release):
-                self.on_rest(message.queue, error.after_s)
-            self.release(message)
+            self.release(message, error.after_s if isinstance(error, Release) else 0)
         else:
             assert error is not None
             self.fail(message, error)
@@ -113,10 +113,12 @@ class Outcomes:
         delay = error.after_s if isinstance(error, Retry) else None
         self._settling.nack(message, None, delay=delay, reason=reason(error), dead=is_dead)
 
-    def release(self, message: Message[Any]) -> None:
+    def release(self, message: Message[Any], delay_s: float = 0) -> None:
         """Give back what was not finished, or not begun."""
         self.counts.released += 1
-        self._settling.release(message, None)
+        if delay_s:
+            self.back_at = max(self.back_at, asyncio.get_running_loop().time() + delay_s + LATE_S)
+        self._settling.release(message, None, delay=delay_s)
 
 
 def ending(delivery: Delivery, error: BaseException | None) -> Ending:

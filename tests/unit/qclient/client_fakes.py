@@ -199,10 +199,15 @@ class FakeServer:
             if receipt in self.leased and verb != "TOUCH":
                 name, number, body = self.leased.pop(receipt)
                 if verb == "RELEASE":
-                    self.queues[name].insert(0, (number, body))
-                    self.wake()
+                    delay_s = float(line.partition("delay=")[2] or 0)
+                    loop = asyncio.get_running_loop()
+                    loop.call_later(delay_s, self.give_back, name, number, body)
         said = "".join(f"* {receipt} not-leased\n" for receipt in late)
         return f"{said}OK {len(receipts) - len(late)}\n".encode()
+
+    def give_back(self, name: str, number: int, body: str) -> None:
+        self.queues[name].insert(0, (number, body))
+        self.wake()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = Peer(self, reader, writer)

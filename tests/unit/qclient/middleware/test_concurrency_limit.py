@@ -9,7 +9,7 @@ import pytest
 
 from qclient import BadRequest
 from qclient.middleware import compose
-from qclient.middleware.concurrency_limit import ConcurrencyLimit, Limit
+from qclient.middleware.concurrency_limit import RUN_S, ConcurrencyLimit, Limit
 from qclient.tasks import App, Release, Why
 from qclient.worker.delivery import Delivery
 from qclient.worker.outcome import Counts
@@ -22,12 +22,12 @@ class Runs:
     """Runs of a second each, all at once; notes when each ended, and how many were inside."""
 
     def __init__(self, limits: Mapping[str, Limit | int], **options: Any) -> None:
-        self.limit = ConcurrencyLimit(limits, **options)
+        self.limit = ConcurrencyLimit(limits, clock=now, **options)
         self.inside: dict[Any, int] = {}
         self.most: dict[Any, int] = {}
         self.ended: list[tuple[int, int]] = []
         self.released: list[tuple[int, int]] = []
-        self.rests: set[float] = set()
+        self.aways: list[float] = []
 
     async def second(self, given: Delivery) -> None:
         key = given.args[0] if given.args else given.kwargs.get("customer")
@@ -44,7 +44,7 @@ class Runs:
             await compose([self.limit], self.second)(given)
         except Release as release:
             self.released.append((given.id, round(now())))
-            self.rests.add(release.after_s)
+            self.aways.append(release.after_s)
         except ValueError:
             pass
 
@@ -83,7 +83,34 @@ def test_what_waits_too_long_is_given_back() -> None:
     runs.play(*[delivery(number) for number in range(1, 6)])
     assert runs.ended == [(1, 1), (2, 2), (3, 3)]
     assert sorted(runs.released) == [(4, 2), (5, 2)]
-    assert runs.rests == {2.5}
+    assert runs.aways == pytest.approx([0.75, 1.25], abs=0.01)
+
+
+def test_no_more_wait_than_ten_and_the_others_come_back_when_half_of_them_are_through() -> None:
+    runs = Runs({"nothing": 2}, hold=30)
+    runs.play(*[delivery(number) for number in range(14)])
+    assert runs.released == [(12, 0), (13, 0)]
+    assert runs.aways == pytest.approx([5.5 * RUN_S / 2, 6.5 * RUN_S / 2], abs=0.001)
+
+
+def test_how_long_runs_take_is_learned_and_one_that_runs_tells_already() -> None:
+    runs = Runs({"nothing": 1}, hold=30)
+
+    async def main() -> None:
+        first = asyncio.ensure_future(runs.one(delivery(0)))
+        await passes(0.5)
+        others = [runs.one(delivery(number)) for number in range(1, 12)]
+        await asyncio.gather(first, *others)
+
+    virtual(main())
+    assert runs.aways == pytest.approx([5.5 * 0.5], abs=0.01)
+    assert runs.limit._run_s["nothing"] == pytest.approx(1, abs=0.3)
+
+
+def test_as_many_may_wait_as_may_run() -> None:
+    runs = Runs({"nothing": 12}, hold=1.5)
+    runs.play(*[delivery(number) for number in range(25)])
+    assert [number for number, _ in runs.released] == [24]
 
 
 def test_other_tasks_have_no_limit() -> None:
@@ -129,17 +156,17 @@ def test_a_run_that_fails_makes_room() -> None:
     assert runs.ended == [(2, 2)]
 
 
-def test_the_time_waited_is_not_part_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qclient.middleware.concurrency_limit.time.monotonic", lambda: 77.0)
+def test_the_time_waited_is_not_part_of_the_run() -> None:
     first, second = delivery(1), delivery(2)
     Runs({"nothing": 1}, hold=None).play(first, second)
-    assert (first.began_at, second.began_at) == (0, 77)
+    assert first.began_at == 0
+    assert second.began_at == pytest.approx(1, abs=0.01)
 
 
 @pytest.mark.parametrize(
     ("why", "words", "counts"),
     [
-        (None, ["release 1.1"], Counts(released=1)),
+        (None, ["release 1.1 delay=1"], Counts(released=1)),
         (Why.STOP, ["release 1.1"], Counts(released=1)),
         (Why.LOST, [], Counts(lost=1)),
     ],
@@ -147,7 +174,7 @@ def test_the_time_waited_is_not_part_of_the_run(monkeypatch: pytest.MonkeyPatch)
 def test_one_that_waits_is_given_back_stopped_or_lost(
     why: Why | None, words: list[str], counts: Counts
 ) -> None:
-    limit = ConcurrencyLimit({"nothing": 1}, hold=5)
+    limit = ConcurrencyLimit({"nothing": 1}, hold=5, clock=lambda: round(now()) / 6)
 
     async def main() -> tuple[list[str], Counts]:
         chain = compose([limit], lambda _: passes(60))

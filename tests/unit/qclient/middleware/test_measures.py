@@ -21,7 +21,7 @@ ENDINGS = [
     (raising(ValueError()), None, "failed", "nack 1.1 delay=2"),
     (raising(Retry(after=9)), None, "failed", "nack 1.1 delay=9"),
     (raising(Reject()), None, "dead", "nack 1.1 dead"),
-    (raising(Release()), None, "released", "release 1.1"),
+    (raising(Release()), None, "released", "release 1.1 delay=1"),
     (never, Why.TIMEOUT, "failed", "nack 1.1 delay=2"),
     (never, Why.STOP, "released", "release 1.1"),
     (never, Why.LOST, "lost", None),

@@ -90,7 +90,7 @@ class Runs:
         self.limit = RateLimit(limit, clock=now, **options)
         self.began: list[float] = []
         self.released: list[float] = []
-        self.rests: list[float] = []
+        self.aways: list[float] = []
 
     async def note(self, given: Delivery) -> None:
         self.began.append(round(now(), 3))
@@ -102,7 +102,7 @@ class Runs:
             await compose([self.limit], self.note)(delivery(1, task_of(name)))
         except Release as release:
             self.released.append(round(now(), 3))
-            self.rests.append(release.after_s)
+            self.aways.append(release.after_s)
 
     async def all(self, *names: str) -> None:
         await asyncio.gather(*[self.one(name) for name in names])
@@ -113,7 +113,14 @@ def test_runs_wait_for_their_turn_and_are_given_back_at_once_when_it_is_too_far(
     virtual(runs.all(*["nothing"] * 5))
     assert runs.began == [0, 0.5, 1]
     assert runs.released == [0, 0]
-    assert runs.rests == [0.5, 0.5]
+    assert runs.aways == [1, 1.5]
+
+
+def test_no_more_wait_than_ten_and_the_others_come_back_when_five_of_them_are_through() -> None:
+    runs = Runs({"nothing": 100})
+    virtual(runs.all(*["nothing"] * 13))
+    assert runs.began[-1] == 0.1
+    assert runs.aways == pytest.approx([0.06, 0.07])
 
 
 def test_without_a_bound_each_waits_until_it_can_run() -> None:
@@ -144,13 +151,13 @@ def test_the_time_waited_is_not_part_of_the_timeout() -> None:
 
 
 def test_one_that_is_given_back_is_released_and_nothing_is_counted() -> None:
-    limit = RateLimit({"nothing": 0.001}, hold=2, clock=now)
+    limit = RateLimit({"nothing": 0.1}, hold=2, clock=lambda: 100)
 
     async def main() -> tuple[list[str], Counts]:
         await run([limit], delivery())
         return await run([limit], delivery())
 
-    assert virtual(main()) == (["release 1.1"], Counts(released=1))
+    assert virtual(main()) == (["release 1.1 delay=9"], Counts(released=1))
 
 
 @pytest.mark.parametrize(("why", "words"), [(Why.STOP, ["release 1.1"]), (Why.LOST, [])])

@@ -31,8 +31,8 @@ class Settled:
     def ack(self, message: Message[Any], waiter: object) -> None:
         self.words.append(f"ack {message.receipt}")
 
-    def release(self, message: Message[Any], waiter: object) -> None:
-        self.words.append(f"release {message.receipt}")
+    def release(self, message: Message[Any], waiter: object, *, delay: float = 0) -> None:
+        self.words.append(f"release {message.receipt}{f' delay={delay:g}' if delay else ''}")
 
     def nack(
         self, message: Message[Any], waiter: object, *, delay: Any, reason: str | None, dead: bool

@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 from qclient import Client
-from qclient.tasks import App
+from qclient.tasks import App, Release
 from qclient.worker.fetching import Fetching, in_order
 from qclient.worker.lookahead import Lookahead
 from qclient.worker.outcome import Counts, Outcomes
@@ -15,6 +17,7 @@ from tests.unit.qclient.client_fakes import (
     SILENCE,
     FakeServer,
     connected,
+    now,
     passes,
     until,
     virtual,
@@ -249,6 +252,30 @@ def test_an_empty_answer_that_comes_early_is_not_asked_again_in_a_rush() -> None
             it.server.say("GET", *[b"OK 0\n"] * 40, SILENCE)
             await passes(3)
             assert 5 < len(it.gets()) < 30
+
+    virtual(main())
+
+
+def test_running_dry_waits_for_what_a_run_released_for_a_while() -> None:
+    async def main() -> None:
+        async with connected() as (server, client):
+            it = Rig(server, client, Bench(1))
+            is_first = True
+
+            async def not_at_first() -> None:
+                nonlocal is_first
+                if is_first:
+                    is_first = False
+                    raise Release(after=50)
+
+            it.bench.plays = {1: not_at_first}
+            await it.put(2)
+            await it.fetching.run_dry()
+            assert server.sent("RELEASE") == ["RELEASE 1.1 delay=50"]
+            assert it.bench.began == [1, 2, 1]
+            assert now() == pytest.approx(50, abs=1)
+            assert len(it.gets()) < 20
+            await it.bench.slots.close()
 
     virtual(main())
 
