@@ -16,12 +16,13 @@ Needs a C compiler for the generator. Peers that are missing are said and left o
 redis-server come with the system, nats-server and what draws charts with
 `pip install -e '.[bench]'`. `echo` is no peer: it answers as ours would and stores nothing, so it
 shows what the kernel and the loop take. The servers take turns within each round; figures are
-medians of the rounds.
+medians of the rounds. Journals are in directories under $TMPDIR, so that says which disk syncs.
 """
 
 import argparse
 import sys
 from pathlib import Path
+from tempfile import gettempdir
 
 from benchmarks.comparing import table
 from benchmarks.comparing.bars import is_ours, verdicts
@@ -31,7 +32,7 @@ from benchmarks.comparing.keeping import Kept, keep
 from benchmarks.comparing.plan import CELLS, CLASSES, OPS, Cell
 from benchmarks.comparing.race import Race
 from benchmarks.comparing.report import Report
-from benchmarks.comparing.serving import FailedError
+from benchmarks.comparing.serving import FailedError, sync_ms
 from benchmarks.load import about
 
 QUICK_SHARE = 0.1
@@ -77,7 +78,7 @@ def measure(args: argparse.Namespace) -> Report:
         generator = build()
     except NoCompilerError as error:
         raise SystemExit(str(error)) from None
-    where = about()
+    where = f"{about()}; a sync of 4 KiB alone {sync_ms():.2f} ms in {gettempdir()}"
     tell(where)
     versions = chosen(args)
     racing = list(versions)
@@ -106,7 +107,8 @@ def show(report: Report) -> None:
     found = report.medians()
     print(report.about)
     print(", ".join(f"{name} {version}" for name, version in report.versions.items()))
-    print(f"\nThousand messages/s (server CPU, µs a message), medians of {report.rounds} rounds\n")
+    rounds = f"medians of {report.rounds} rounds" if report.rounds > 1 else "one round"
+    print(f"\nThousand messages/s (server CPU, µs a message), {rounds}\n")
     print(table.rates(found))
     print("\nA batch from its first request to its last answer, ms: p50 / p99 / p99.9\n")
     print(table.latencies(found))
@@ -115,7 +117,7 @@ def show(report: Report) -> None:
         print(table.kept(report.kept))
     for ours in [name for name in report.versions if is_ours(name)]:
         print(f"\n{ours}:\n")
-        for verdict in verdicts(found, report.kept, ours):
+        for verdict in verdicts(report.results, report.kept, ours):
             print(f"- {verdict}")
 
 

@@ -1,12 +1,11 @@
-"""The rates as a picture: a panel for each operation and class, bars for each server."""
+"""The rates as a picture: a panel for each operation and class, a dot for each server."""
 
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.comparing.bars import Medians
 from benchmarks.comparing.plan import CLASSES, OPS
-from benchmarks.comparing.race import Key
+from benchmarks.comparing.race import Key, Medians
 from benchmarks.comparing.report import Report
 
 COLOURS: Final = {
@@ -49,7 +48,7 @@ def draw(report: Report, path: Path) -> None:
     for row, op in zip(panels, ops, strict=True):
         row[0].set_ylabel(f"{op}, thousand/s")
         for panel, durability in zip(row, classes, strict=True):
-            _bars(panel, found, durability, size, op)
+            _dots(panel, found, durability, size, op)
             if op == ops[0]:
                 panel.set_title(TITLES[durability], fontsize=10)
     shown = {
@@ -62,17 +61,19 @@ def draw(report: Report, path: Path) -> None:
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None, dpi=150)
 
 
-def _bars(panel: Any, found: Medians, durability: str, size: int, op: str) -> None:
+def _dots(panel: Any, found: Medians, durability: str, size: int, op: str) -> None:
+    # Dots, not bars: a logarithmic axis has no foot for a bar to stand on.
     cells = sorted({key.cell for key in found}, key=lambda cell: cell.connections * cell.ahead)
     servers = list(dict.fromkeys(key.server for key in found if key.durability == durability))
-    width = 0.8 / max(1, len(servers))
+    step = 0.6 / max(1, len(servers))
     for number, server in enumerate(servers):
         rates = [_rate(found, Key(durability, size, op, cell, server)) for cell in cells]
-        at = [place - 0.4 + width * (number + 0.5) for place in range(len(cells))]
-        panel.bar(at, rates, width, label=server, color=COLOURS.get(server))
+        at = [place + step * (number - (len(servers) - 1) / 2) for place in range(len(cells))]
+        panel.plot(at, rates, "o", label=server, color=COLOURS.get(server))
     panel.set_xticks(range(len(cells)), [str(cell) for cell in cells])
     panel.set_yscale("log")
-    panel.grid(axis="y", linewidth=0.3)
+    panel.yaxis.set_major_formatter("{x:g}")
+    panel.grid(axis="y", linewidth=0.4)
     panel.set_axisbelow(True)
     panel.spines[["top", "right"]].set_visible(False)
 

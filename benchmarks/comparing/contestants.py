@@ -62,10 +62,10 @@ class Qserver(Contestant):
     protocol = "qserver"
 
     def __init__(self, python: Path | None = None) -> None:
-        """With an interpreter that has a compiled build installed, the column says so."""
+        """The column of another interpreter says what build it has installed."""
         self.python = python or Path(sys.executable)
         self.other = python is not None
-        self.name = "qserver (compiled)" if python else "qserver"
+        self.name = f"qserver ({self._build()})" if python else "qserver"
 
     def missing(self) -> str | None:
         """Whether the interpreter has it."""
@@ -74,6 +74,12 @@ class Qserver(Contestant):
         except (OSError, subprocess.CalledProcessError) as error:
             return f"{self.python} does not run it: {error}"
         return None
+
+    def _build(self) -> str:
+        try:
+            return self.version().split()[1]
+        except (OSError, subprocess.CalledProcessError):
+            return "other"
 
     def version(self) -> str:
         """Its version, and whether the file of the broker is compiled."""

@@ -1,4 +1,4 @@
-"""One run of the load generator against a running server, and the medians of several runs."""
+"""One run of the load generator against a running server, and the median of several runs."""
 
 import json
 import statistics
@@ -70,6 +70,6 @@ def drive(
     )
 
 
-def medians(rounds: Iterable[Figures]) -> Figures:
+def median(rounds: Iterable[Figures]) -> Figures:
     """Of each figure by itself."""
     return Figures(*map(statistics.median, zip(*map(astuple, rounds), strict=True)))

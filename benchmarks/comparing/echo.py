@@ -32,7 +32,7 @@ class Echo(asyncio.Protocol):
         if not ends:
             return
         if self.kind == b"P":
-            if data[-1:] == b"\n" and data[:6] == b"PUT q ":
+            if data[:6] == b"PUT q ":
                 Echo.delivered = b"* 1.1 q " + data[6 : data.index(b"\n") + 1]
             self.transport.write(b"OK 1\n" * ends)
         elif self.kind == b"G":

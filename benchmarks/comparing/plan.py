@@ -1,5 +1,6 @@
 """What is measured: operations, cells of connections and requests ahead, durability classes."""
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,12 +20,11 @@ class Cell:
 
     @classmethod
     def parse(cls, text: str) -> "Cell":
-        """`50x32`."""
-        connections, _, ahead = text.lower().partition("x")
-        cell = cls(int(connections), int(ahead or 1))
-        if cell.connections < 1 or cell.ahead < 1:
-            raise ValueError(text)
-        return cell
+        """`50x32`, or `50` for `50x1`."""
+        match = re.fullmatch(r"([1-9][0-9]{0,3})(?:x([1-9][0-9]{0,3}))?", text)
+        if match is None:
+            raise ValueError(f"{text!r} is no cell: 50x32 is 50 connections, 32 ahead on each")
+        return cls(int(match[1]), int(match[2] or 1))
 
     def __str__(self) -> str:
         return f"{self.connections}x{self.ahead}"

@@ -28,6 +28,10 @@ class Key:
 
 
 Results = dict[Key, list[Figures]]
+"""The figures of each round."""
+
+Medians = dict[Key, Figures]
+"""Of the rounds."""
 
 
 @dataclass(frozen=True)

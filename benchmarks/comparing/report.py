@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.comparing.bars import Medians, is_ours, verdicts
-from benchmarks.comparing.driving import Figures, medians
+from benchmarks.comparing.bars import is_ours, verdicts
+from benchmarks.comparing.driving import Figures, median
 from benchmarks.comparing.keeping import Kept
 from benchmarks.comparing.plan import Cell
-from benchmarks.comparing.race import Key, Results
+from benchmarks.comparing.race import Key, Medians, Results
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Report:
 
     def medians(self) -> Medians:
         """Of the rounds of each row."""
-        return {key: medians(rounds) for key, rounds in self.results.items()}
+        return {key: median(rounds) for key, rounds in self.results.items()}
 
     def write(self, path: Path) -> None:
         """As JSON: medians and every round."""
@@ -48,7 +48,7 @@ class Report:
             ],
             "kept": [one.as_json() for one in self.kept],
             "verdicts": {
-                ours: [str(verdict) for verdict in verdicts(found, self.kept, ours)]
+                ours: [str(verdict) for verdict in verdicts(self.results, self.kept, ours)]
                 for ours in self.versions
                 if is_ours(ours)
             },

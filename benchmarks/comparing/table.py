@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-from benchmarks.comparing.bars import Medians
 from benchmarks.comparing.driving import Figures
 from benchmarks.comparing.keeping import Kept
 from benchmarks.comparing.plan import CLASSES, OPS
-from benchmarks.comparing.race import Key
+from benchmarks.comparing.race import Key, Medians
 
 BUSY = 0.8
 """A generator that is busy for more than this part of the time may be what was measured."""
