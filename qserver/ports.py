@@ -57,6 +57,11 @@ class Journal(Protocol):
         ...
 
     @property
+    def is_kept(self) -> bool:
+        """Whether anybody can read back what is stored: else nothing need be appended."""
+        ...
+
+    @property
     def append(self) -> Callable[[bytes], None]:
         """Adds one record to the batch being gathered. Cheap: it stores nothing.
 

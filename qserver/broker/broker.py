@@ -185,7 +185,10 @@ class Broker:
 
     def new_id(self) -> int:
         """The next message id."""
-        return self.new_ids(1)
+        self.last_id += 1
+        if self.reserve and self.last_id + self.reserve // 2 > self.reserved_id:
+            self._reserve()
+        return self.last_id
 
     def new_ids(self, count: int) -> int:
         """The first of `count` message ids."""

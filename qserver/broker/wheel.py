@@ -36,15 +36,21 @@ Slot = set[Timed]
 
 
 class Wheel:
-    """Items by deadline, in monotonic seconds."""
+    """Items by deadline, in monotonic seconds.
 
-    __slots__ = ("_occupied", "_opened", "_slots", "_tick")
+    Attributes:
+        has_new_slot: whether `next_deadline` may have come nearer, or have passed, since the caller
+            last set this to False.
+    """
+
+    __slots__ = ("_occupied", "_opened", "_slots", "_tick", "has_new_slot")
 
     def __init__(self, now: float) -> None:
         self._tick = int(now * TICKS_PER_S)
         self._opened: Slot = set()
         self._slots: list[list[Slot | None]] = [[None] * SLOTS for _ in range(LEVELS)]
         self._occupied = [0] * LEVELS
+        self.has_new_slot = True
 
     def slot_for(self, deadline: float) -> Slot:
         """The set to put an item with that deadline into, for callers with many of one deadline.
@@ -58,6 +64,7 @@ class Wheel:
         if slot is None:
             slot = self._slots[level][index] = set()
             self._occupied[level] |= 1 << index
+            self.has_new_slot = True
         return slot
 
     def schedule(self, item: Timed, deadline: float) -> None:
@@ -91,6 +98,7 @@ class Wheel:
             The items that fired, their `slot` None; and whether the budget ended it, so that
             there may be more due now.
         """
+        self.has_new_slot = True
         fired: list[Timed] = []
         target = int(now * TICKS_PER_S)
         while True:

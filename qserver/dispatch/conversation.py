@@ -36,6 +36,7 @@ class Conversation:
     """What one client says and is answered.
 
     Attributes:
+        backlog: the lines that are heard and not answered, besides a request that waits.
         backlog_bytes: bytes heard since everything was last answered.
 
     Args:
@@ -44,11 +45,11 @@ class Conversation:
     """
 
     __slots__ = (
-        "_backlog",
         "_heard",
         "_lost_framing",
         "_reader",
         "_singly",
+        "backlog",
         "backlog_bytes",
         "client",
     )
@@ -58,21 +59,16 @@ class Conversation:
     ) -> None:
         self.client = Client(broker, grammar, about, woken)
         self._reader = LineReader(broker.limits.line_bytes_max)
-        self._backlog: deque[bytes] = deque()
+        self.backlog: deque[bytes] = deque()
         self._lost_framing: FramingError | None = None
         self.backlog_bytes = 0
         self._heard = 0
         self._singly = 0
 
     @property
-    def backlog(self) -> int:
-        """How many lines are heard and not answered, besides a request that waits."""
-        return len(self._backlog)
-
-    @property
     def requests(self) -> int:
         """How many requests have been taken up: answered, or waiting."""
-        return self._heard - len(self._backlog)
+        return self._heard - len(self.backlog)
 
     @property
     def is_waiting(self) -> bool:
@@ -84,7 +80,7 @@ class Conversation:
         """Whether everything is answered that ever will be: the connection is to be closed."""
         client = self.client
         return client.is_leaving or (
-            client.is_gone and not self._backlog and client.waiter is None and not client.late
+            client.is_gone and not self.backlog and client.waiter is None and not client.late
         )
 
     def hear(self, data: bytes) -> None:
@@ -92,13 +88,13 @@ class Conversation:
         if self._lost_framing is None and not self.client.is_leaving:
             self.backlog_bytes += len(data)
             heard, self._lost_framing = self._reader.feed(data)
-            self._backlog += heard
+            self.backlog += heard
             self._heard += len(heard)
 
     def go_on(self, now: float, budget: int) -> bytes:
         """Answer up to `budget` lines, as far as none waits; fewer if they may take their time."""
         client = self.client
-        backlog = self._backlog
+        backlog = self.backlog
         out: list[bytes] = []
         if client.late:
             out.append(client.late)
@@ -134,7 +130,7 @@ class Conversation:
         if self._singly:
             self._singly -= 1
             return 0
-        count, reply = run.put(self.client, self._backlog, now)
+        count, reply = run.put(self.client, self.backlog, now)
         if reply:
             out.append(reply)
             return count
@@ -178,7 +174,7 @@ class Conversation:
     def end(self, now: float) -> None:
         """The connection is gone."""
         client = self.client
-        self._backlog.clear()
+        self.backlog.clear()
         client.is_leaving = True
         if client.waiter is not None:
             client.waiter.forget(client.broker)

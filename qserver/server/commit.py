@@ -164,10 +164,10 @@ class Committer:
             return
         if self._recorder.begin_batch():
             self._is_new_segment = True
-        self._tell_of_room()
         if lack is not None:
             self._wait_for_room(lack)
         elif waited is not None:
+            self._tell_of_room()
             self._is_busy = True
             asyncio.ensure_future(waited).add_done_callback(self._commit_done)
         else:
@@ -198,8 +198,10 @@ class Committer:
         """Let the broker take no more than the disk can: each batch is told anew."""
         broker = self._broker
         room = self._journal.room
-        disk_allows = broker.memory + room if room else 0
-        broker.memory_bytes_max = min(broker.limits.memory_bytes_max, disk_allows)
+        allowed = broker.limits.memory_bytes_max
+        if room < allowed:
+            allowed = min(allowed, broker.memory + room) if room else 0
+        broker.memory_bytes_max = allowed
 
     def _must_sync(self) -> bool:
         """Whether this batch must survive a power cut before it is answered.

@@ -92,8 +92,13 @@ class Compactor:
         is done, the journal is larger than it will be. Answers whether it is behind, so that it is
         to be called again soon though there may be nothing else to store.
         """
-        journal, live = self._journal, live_bytes(self._broker) + 1
+        journal = self._journal
         size = journal.size + journal.pending_bytes
+        if size <= journal.segment_bytes_max and not self._goal:
+            self._written_since += max(size - self._size_before, 0)
+            self._size_before = size
+            return False
+        live = live_bytes(self._broker) + 1
         if self._goal and self._oldest >= self._goal:
             self._goal = 0
             told = size - self._written_since - 2 * journal.segment_bytes_max

@@ -106,32 +106,32 @@ class Connection(asyncio.Protocol):
         """Answer what was heard, as far as the client's turn goes."""
         if self._transport is None or self._is_closing:
             return
+        conversation = self._conversation
+        client = conversation.client
         if self._may_write and self._held_bytes < HELD_BYTES_MAX:
-            reply = self._answers(now)
+            reply = conversation.go_on(now, LINES_PER_LOOK)
+            if conversation.backlog:
+                reply = self._go_on_longer(reply, now)
             if reply:
                 self._send_or_hold(reply)
-            conversation = self._conversation
-            conversation.client.wrote = False
-            if conversation.backlog and not conversation.is_waiting:
-                self._server.go_on_soon(self)
+            client.wrote = False
         self._server.end_turn_soon()
-        self._read_or_pause()
-        self._close_if_over()
+        if not self._is_reading or not self._may_write or conversation.backlog or self._held_bytes:
+            self._read_or_pause()
+        if client.is_gone or client.is_leaving:
+            self._close_if_over()
 
-    def _answers(self, now: float) -> bytes:
-        """The replies to what was heard, until the client's turn is over.
+    def _go_on_longer(self, reply: bytes, now: float) -> bytes:
+        """Answer more of what was heard, until the client's turn is over.
 
         A request can take a thousand times as long as another, and its reply be a million times as
         long: so a turn is measured in time and bytes.
         """
         conversation = self._conversation
-        out = conversation.go_on(now, LINES_PER_LOOK)
-        if not conversation.backlog:
-            return out
         server = self._server
         over_at = server.now() + server.turn_s
-        replies = [out]
-        size = len(out)
+        replies = [reply]
+        size = len(reply)
         for _ in range(LINES_PER_LOOK, LINES_PER_TURN, LINES_PER_LOOK):
             if size >= HELD_BYTES_MAX or conversation.is_waiting or server.now() >= over_at:
                 break
@@ -139,6 +139,8 @@ class Connection(asyncio.Protocol):
             size += len(replies[-1])
             if not conversation.backlog:
                 break
+        if conversation.backlog and not conversation.is_waiting:
+            server.go_on_soon(self)
         return b"".join(replies)
 
     def _send_or_hold(self, reply: bytes) -> None:

@@ -40,7 +40,7 @@ from qserver.server.connection import BUSY_ERROR, Connection
 from qserver.server.listener import Expect, Listener
 from qserver.server.peak import Peak
 from qserver.storage.record import replay
-from qserver.storage.recorder import JournalRecorder
+from qserver.storage.recorder import recorder_for
 
 log = structlog.get_logger("qserver")
 
@@ -80,7 +80,7 @@ class Server:
         self.recovery_s = 0.0
         self.address: tuple[str, int] = (config.host, config.port)
         self._journal = journal
-        self._recorder = JournalRecorder(journal)
+        self._recorder = recorder_for(journal)
         self.broker = Broker(
             self._recorder,
             config.limits,
@@ -281,18 +281,25 @@ class Server:
     def _end_turn(self) -> None:
         self._turn_is_set = False
         now = self.now()
-        to_go_on, self._to_go_on = self._to_go_on, {}
-        self.turn_s = TURN_S_MAX / max(len(to_go_on), 1)
-        for connection in to_go_on:
-            connection.go_on(now)
+        if self._to_go_on:
+            self._let_go_on(now)
         serve(self.broker, now)
         self._committer.commit()
         if self._to_go_on or (self._committer.is_behind and not self._committer.is_busy):
             self.end_turn_soon()
         self._set_timer(now)
 
+    def _let_go_on(self, now: float) -> None:
+        to_go_on, self._to_go_on = self._to_go_on, {}
+        self.turn_s = TURN_S_MAX / len(to_go_on)
+        for connection in to_go_on:
+            connection.go_on(now)
+
     def _set_timer(self, now: float) -> None:
+        if not self.broker.wheel.has_new_slot:
+            return
         deadline = timers.next_deadline(self.broker)
+        self.broker.wheel.has_new_slot = False
         if deadline is None:
             return
         if self._timer is not None:

@@ -153,6 +153,11 @@ class FileJournal:
         return self._segment_bytes_max
 
     @property
+    def is_kept(self) -> bool:
+        """See `Journal`."""
+        return True
+
+    @property
     def append(self) -> Callable[[bytes], None]:
         """See `Journal`."""
         return self._append

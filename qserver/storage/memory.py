@@ -69,6 +69,11 @@ class MemoryJournal:
         return self._segment_bytes_max
 
     @property
+    def is_kept(self) -> bool:
+        """See `Journal`: with a store of the caller's own, another journal reads it back."""
+        return self._is_kept
+
+    @property
     def append(self) -> Callable[[bytes], None]:
         """See `Journal`."""
         return self._append

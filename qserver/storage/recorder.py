@@ -52,13 +52,13 @@ class JournalRecorder:
     def put(self, queue: bytes, message: Recorded) -> None:
         self.append(
             b'{"op":"put","id":%d,"queue":"%b","at_ms":%d,"body":%b}\n'
-            % (message.id, queue, message.put_at * 1000, message.body)
+            % (message.id, queue, int(message.put_at * 1000), message.body)
         )
 
     def put_run(self, queue: bytes, first: int, put_at: float, bodies: Sequence[bytes]) -> None:
         record = b'{"op":"put","id":%%d,"queue":"%b","at_ms":%d,"body":%%b}\n' % (
             queue,
-            put_at * 1000,
+            int(put_at * 1000),
         )
         self._extend([record % put for put in enumerate(bodies, first)])
 
@@ -73,7 +73,7 @@ class JournalRecorder:
     ) -> None:
         record = (
             b'{"op":"put_with","id":%%d,"queue":"%b","at_ms":%d,"dedup":"%%b"'
-            b',"dedup_until_ms":%d,"body":%%b}\n' % (queue, put_at * 1000, _ms(dedup_until))
+            b',"dedup_until_ms":%d,"body":%%b}\n' % (queue, int(put_at * 1000), _ms(dedup_until))
         )
         ids = range(first, first + len(bodies))
         encoded = map(str.encode, keys)
@@ -108,7 +108,7 @@ class JournalRecorder:
             fields += b',"dedup_until_ms":%d' % _ms(dedup_until)
         self.append(
             b'{"op":"put_with","id":%d,"queue":"%b","at_ms":%d%b,"body":%b}\n'
-            % (message.id, queue, message.put_at * 1000, fields, message.body)
+            % (message.id, queue, int(message.put_at * 1000), fields, message.body)
         )
 
     def message(self, queue: bytes, message_id: int, body: bytes, what: Snapshot) -> None:
@@ -133,7 +133,7 @@ class JournalRecorder:
         )
         self.append(
             b'{"op":"message","id":%d,"queue":"%b","at_ms":%d%b,"body":%b}\n'
-            % (message_id, queue, what.put_at * 1000, rest, body)
+            % (message_id, queue, int(what.put_at * 1000), rest, body)
         )
 
     def dedup(self, queue: bytes, key: str, message_id: int, until: float) -> None:
@@ -244,3 +244,37 @@ def _fields(**values: Any) -> bytes:
         for name, value in values.items()
         if value is not None
     )
+
+
+class ForgetfulRecorder(JournalRecorder):
+    """For a journal that nobody reads back: what is told most often is not even written."""
+
+    __slots__ = ()
+
+    def put(self, queue: bytes, message: Recorded) -> None:
+        pass
+
+    def put_run(self, queue: bytes, first: int, put_at: float, bodies: Sequence[bytes]) -> None:
+        pass
+
+    def put_run_with(
+        self,
+        queue: bytes,
+        first: int,
+        put_at: float,
+        bodies: Sequence[bytes],
+        keys: Sequence[str],
+        dedup_until: float,
+    ) -> None:
+        pass
+
+    def lease(self, messages: Sequence[Recorded], until: float, session: str | None) -> None:
+        pass
+
+    def ack(self, ids: Iterable[int], keep_until: float) -> None:
+        pass
+
+
+def recorder_for(journal: Journal) -> JournalRecorder:
+    """Who writes facts into that journal."""
+    return JournalRecorder(journal) if journal.is_kept else ForgetfulRecorder(journal)

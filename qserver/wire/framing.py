@@ -37,10 +37,18 @@ class LineReader:
             The lines; and, when the framing is lost, why. Then the lines are those before that,
             and no more may be fed.
         """
-        longest = self._line_bytes_max
-        may_be_too_long = len(data) + self._held_bytes > longest
         lines = data.split(b"\n")
         rest = lines.pop()
+        if rest or self._held or len(data) > self._line_bytes_max or b"\r" in data:
+            return self._feed_with_care(data, lines, rest)
+        return lines, None
+
+    def _feed_with_care(
+        self, data: bytes, lines: list[bytes], rest: bytes
+    ) -> tuple[list[bytes], FramingError | None]:
+        """Where `data` may be more, or less, than whole lines that end in LF."""
+        longest = self._line_bytes_max
+        may_be_too_long = len(data) + self._held_bytes > longest
         if self._held and lines:
             lines[0] = b"".join([*self._held, lines[0]])
             self._held.clear()
