@@ -6,10 +6,9 @@ Requests of any number of coroutines share one connection; GETs that wait have t
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, TypeVar, overload
 
 from qclient import verbs
@@ -118,21 +117,26 @@ class Client(Caretaker):
             Full: there is no room; nothing was stored.
             ConnectionLost: no reply in time; with `maybe_done` it may be stored.
         """
-        head = verbs.put_head(
-            queue,
-            delay=delay,
-            at=at,
-            priority=priority,
-            ttl=ttl,
-            key=key,
-            trace=trace,
-            dedup_window=dedup_window,
-        )
-        return await self.put_with(head, item, dedup)
-
-    async def put_with(self, head: bytes, item: object, dedup: str | None = None) -> Put:
-        """`put` with what `verbs.put_head` made, for those that put with the same options."""
+        if (delay, at, priority, ttl, key, trace, dedup_window) == verbs.NO_OPTIONS:
+            head = verbs.plain_head(queue)
+        else:
+            head = verbs.put_head(
+                queue,
+                delay=delay,
+                at=at,
+                priority=priority,
+                ttl=ttl,
+                key=key,
+                trace=trace,
+                dedup_window=dedup_window,
+            )
         return await self._link.run(self._puts.request(head, item, dedup))
+
+    def put_with(
+        self, head: bytes, item: object, dedup: str | None = None
+    ) -> Coroutine[Any, Any, Put]:
+        """`put` with what `verbs.put_head` made, for those that put with the same options."""
+        return self._link.run(self._puts.request(head, item, dedup))
 
     def put_line(self, head: bytes, item: object) -> bytes:
         """The line of a PUT, with a `dedup` key of its own where this client gives them."""
@@ -231,7 +235,7 @@ class Client(Caretaker):
     ) -> list[Message[Any]]:
         """`get` for messages that another settler than the client settles: a consumer, say."""
         decode = anything if wanted is None else decoder(wanted)
-        make = partial(_message, settler, decode)
+        make = _maker(settler, decode)
         seconds = wait.total_seconds() if isinstance(wait, timedelta) else wait
         if not seconds:
             return await self._link.run(verbs.get(queues, make, count=count, lease=lease))
@@ -365,12 +369,10 @@ class Client(Caretaker):
         await self._link.close()
 
 
-def _message(
-    settler: Settler,
-    decode: Callable[[bytes], Any],
-    receipt: str,
-    queue: str,
-    raw: bytes,
-    **metadata: Any,
-) -> Message[Any]:
-    return Message(receipt, queue, raw, decode, _settler=settler, **metadata)
+def _maker(settler: Settler, decode: Callable[[bytes], Any]) -> verbs.Make[Message[Any]]:
+    def make(receipt: str, queue: str, raw: bytes, metadata: dict[str, Any] | None) -> Message[Any]:
+        if metadata is None:  # nearly always, and half the time
+            return Message(receipt, queue, raw, decode, _settler=settler)
+        return Message(receipt, queue, raw, decode, _settler=settler, **metadata)
+
+    return make

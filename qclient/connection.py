@@ -71,6 +71,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._outgoing: list[bytes] = []
         self._outgoing_bytes = 0
+        self._is_lone = False
         self._heard_at = 0.0
         self._watch: asyncio.TimerHandle | None = None
         self._error: Error | None = None
@@ -83,15 +84,25 @@ class Connection(asyncio.Protocol):
         return self._transport is not None and not self._transport.is_closing()
 
     def send(self, call: Call) -> None:
-        """Put a call in line; its bytes leave at the end of this turn of the loop, or before."""
-        if not self.calls:
+        """Put a call in line; its bytes leave at the end of this turn of the loop, or before.
+
+        One that finds nothing under way leaves at once, if the last one left alone as well: then
+        there is nothing to gather, and the turn of the loop is saved.
+        """
+        line = call.request.line
+        calls = self.calls
+        if not calls:
             self._heard_at = self._loop.time()
             if self._watch is None:
                 self._watch = self._loop.call_later(self.patience_s, self._look)
-        self.calls.append(call)
+            transport = self._transport
+            if self._is_lone and transport is not None and not transport.is_closing():
+                calls.append(call)
+                transport.write(line)
+                return
+        calls.append(call)
         if not self._outgoing:
             self._loop.call_soon(self._flush)
-        line = call.request.line
         self._outgoing.append(line)
         self._outgoing_bytes += len(line)
         if self._outgoing_bytes > TURN_BYTES_MAX:  # so that `is_paused` is told in time
@@ -139,17 +150,19 @@ class Connection(asyncio.Protocol):
         except ProtocolError as error:
             self.fail(error)
             return
+        calls = self.calls
         at = 0
         while at < len(replies):
-            if not self.calls:
+            if not calls:
                 self._unasked(replies[at])
                 return
-            call = self.calls[0]
-            if call.request.replies == 1:
-                self._deliver(call, [replies[at]])
-                at += 1
-            else:
+            call = calls[0]
+            if call.request.replies != 1:
                 at += self._gather(call, replies[at:] if at else replies)
+                continue
+            calls.popleft()
+            self._deliver(call, [replies[at]])
+            at += 1
         self.owner.on_room()
 
     def eof_received(self) -> bool:
@@ -186,11 +199,11 @@ class Connection(asyncio.Protocol):
     def _flush(self) -> None:
         if self._outgoing and self._transport is not None and not self._transport.is_closing():
             self._transport.write(b"".join(self._outgoing))
+            self._is_lone = len(self.calls) == 1
             self._outgoing.clear()
             self._outgoing_bytes = 0
 
     def _deliver(self, call: Call, replies: list[Reply]) -> None:
-        self.calls.popleft()
         if not call.future.done():
             call.future.set_result(replies)
         elif call.request.leases:
@@ -202,6 +215,7 @@ class Connection(asyncio.Protocol):
         taken = replies[: call.request.replies - len(had)]
         call.replies = [*had, *taken] if had else taken
         if len(call.replies) == call.request.replies:
+            self.calls.popleft()
             self._deliver(call, call.replies)
         return len(taken)
 

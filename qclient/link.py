@@ -80,10 +80,16 @@ class Link:
             ReplyError: the server refused it.
             ConnectionLost: see the picture above.
         """
-        if self._is_full():
+        connection = self._connection
+        most = self._in_flight_max
+        if connection is None or connection.is_paused or len(connection.calls) >= most:
             await self._wait_room()
+            connection = self._connection
         call = Call(request, self._loop.create_future())
-        self._submit(call)
+        if connection is None:
+            self._hold(call)
+        else:
+            connection.send(call)
         while True:
             try:
                 return request.parse(await call.future)

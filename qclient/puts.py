@@ -44,8 +44,8 @@ class Puts:
             TooLong: it is over the server's limit.
         """
         if dedup is None and self.is_repeatable:
-            key = b"%b%d" % (self._prefix, self._number())
-            request = verbs.put_once(head, item, key)
+            line = b"%bdedup=%b%d %b\n" % (head, self._prefix, self._number(), body(item))
+            request = verbs.put_once(line)
         else:
             request = verbs.put(head, item, dedup)
         if len(request.line) > self._line_bytes_max:
@@ -60,10 +60,12 @@ class Puts:
 
     def lines(self, head: bytes, bodies: Iterable[object], failed: list[Error]) -> Iterable[bytes]:
         """A line for each body, up to the first that can't be sent: its error goes to `failed`."""
+        written = self.line
+        line_bytes_max = self._line_bytes_max
         try:
             for item in bodies:
-                line = self.line(head, item)
-                if len(line) > self._line_bytes_max:
+                line = written(head, item)
+                if len(line) > line_bytes_max:
                     raise TooLong(self.too_long(line) or "")
                 yield line
         except Error as error:

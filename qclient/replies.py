@@ -14,7 +14,7 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 from qclient.errors import ProtocolError, ReplyError, from_reply
-from qclient.words import shorten
+from qclient.words import LF, shorten
 
 T = TypeVar("T")
 
@@ -41,7 +41,10 @@ class ReplyReader:
             ProtocolError: a line is none of the protocol's, or endless. The reader is of no use
                 after that, nor is the connection.
         """
-        if b"\n" not in chunk:
+        if not self._pieces and chunk.startswith(b"OK ") and chunk.find(b"\n") == len(chunk) - 1:
+            data, self._data = self._data, []  # one reply and no more: nearly always
+            return [(data, chunk[:-1])]
+        if LF not in chunk:
             self._keep(chunk)
             return []
         if self._pieces:
@@ -51,6 +54,10 @@ class ReplyReader:
         rest = lines.pop()
         self._pieces = [rest] if rest else []
         self._held = len(rest)
+        if not self._data and chunk.startswith(b"OK "):
+            others = chunk.count(b"\nOK ", 0, len(chunk) - len(rest))
+            if others == len(lines) - 1:
+                return [([], line) for line in lines]
         return self._replies(lines)
 
     @property
@@ -69,11 +76,11 @@ class ReplyReader:
         replies: list[Reply] = []
         data = self._data
         for line in lines:
-            if line.startswith((b"OK ", b"ERR ")) or line == b"OK":
+            if line[:2] == b"* ":
+                data.append(line)
+            elif line.startswith((b"OK ", b"ERR ")) or line == b"OK":
                 replies.append((data, line))
                 data = []
-            elif line.startswith(b"* "):
-                data.append(line)
             else:
                 raise ProtocolError(f"not a line of a reply: {shorten(line)}")
         self._data = data

@@ -11,8 +11,10 @@ again or not.
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from functools import partial
-from typing import Any, TypeVar
+from functools import lru_cache, partial
+from typing import Any, Final, TypeVar
+
+import msgspec
 
 from qclient.errors import BadRequest, ProtocolError, ReplyError, StorageFailed
 from qclient.message import Stored, decoder
@@ -35,11 +37,21 @@ from qclient.words import (
 M = TypeVar("M")
 T = TypeVar("T")
 
-Make = Callable[..., M]
-"""Makes a message: `make(receipt, queue, raw, **metadata)`."""
+Make = Callable[[str, str, bytes, dict[str, Any] | None], M]
+"""Makes a message: `make(receipt, queue, raw, metadata)`, which is None where the line has none."""
+
+NO_OPTIONS: Final = (None,) * 7
+"""Those of a plain PUT: a comparison with it costs half of calling `put_head` with all seven."""
 
 _WHOLE_FIELDS = ("deliveries", "failures", "losses", "priority")
+_whole_numbers = msgspec.json.Decoder(list[int]).decode
 _FIELDS = (*_WHOLE_FIELDS, "key", "trace")
+
+
+@lru_cache(maxsize=4096)
+def plain_head(queue: str) -> bytes:
+    """`put_head` without any option."""
+    return b"PUT %b " % name(queue)
 
 
 def put_head(
@@ -54,7 +66,7 @@ def put_head(
     dedup_window: Duration | None = None,
 ) -> bytes:
     """A PUT up to its `dedup` option and body: the same for every message of a batch."""
-    head = b"PUT %b " % name(queue)
+    head = plain_head(queue)
     if delay is not None:
         if at is not None:
             raise BadRequest("give delay= or at=, not both")
@@ -81,9 +93,9 @@ def put(head: bytes, item: object, dedup: str | None = None) -> Request[Put]:
     return Request(b"%bdedup=%b %b\n" % (head, text(dedup), body(item)), _put)
 
 
-def put_once(head: bytes, item: object, key: bytes) -> Request[Put]:
-    """PUT with a key that no other PUT has: `duplicate` then only says that it was sent twice."""
-    return Request(b"%bdedup=%b %b\n" % (head, key, body(item)), _put_once)
+def put_once(line: bytes) -> Request[Put]:
+    """A PUT with a key that no other PUT has: `duplicate` then only says that it was sent twice."""
+    return Request(line, _put_once)
 
 
 def put_lines(lines: Sequence[bytes], *, is_repeatable: bool) -> Request[list[int | ReplyError]]:
@@ -99,13 +111,17 @@ def _put(replies: Sequence[Reply]) -> Put:
 
 def _put_once(replies: Sequence[Reply]) -> Put:
     closing = replies[0][1]
-    digits = closing[3:]
-    if closing.startswith(b"OK ") and digits.isdigit():  # nearly always
-        return Put(int(digits))
+    if closing.startswith(b"OK "):
+        digits = closing[3:]
+        if digits.isdigit():  # nearly always
+            return Put(int(digits))
     return Put(closing_number(closing))
 
 
 def _put_each(replies: Sequence[Reply]) -> list[int | ReplyError]:
+    numbers = _numbers(replies)
+    if numbers is not None:
+        return list(numbers)
     outcomes: list[int | ReplyError] = []
     for _, closing in replies:
         digits = closing[3:]
@@ -114,6 +130,18 @@ def _put_each(replies: Sequence[Reply]) -> list[int | ReplyError]:
         else:
             outcomes.append(refusal(closing) or closing_number(closing))
     return outcomes
+
+
+def _numbers(replies: Sequence[Reply]) -> list[int] | None:
+    """The ids where all closing lines are `OK <id>`, read as one list of JSON; else None."""
+    lines = b"\n" + b"\n".join([closing for _, closing in replies])
+    words = lines.split(b"\nOK ")
+    if words.pop(0) or not b"".join(words).isdigit():
+        return None
+    try:
+        return _whole_numbers(b"[%b]" % b",".join(words))
+    except msgspec.DecodeError:  # digits that are no number of JSON: none, or a zero before others
+        return None
 
 
 def _put_each_again(replies: Sequence[Reply]) -> list[int | ReplyError]:
@@ -153,10 +181,10 @@ def _messages(make: Make[M], replies: Sequence[Reply]) -> list[M]:
             raise ProtocolError(f"not a message: {shorten(line)}")
         _, receipt, queue, rest = words
         if rest[0] in b'{["':  # no metadata: nearly always
-            made.append(make(receipt.decode(), queue.decode(), rest))
+            made.append(make(receipt.decode(), queue.decode(), rest, None))
         else:
             known, raw = _metadata(rest)
-            made.append(make(receipt.decode(), queue.decode(), raw, **known))
+            made.append(make(receipt.decode(), queue.decode(), raw, known))
     return made
 
 

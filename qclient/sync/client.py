@@ -6,7 +6,6 @@ threads and no event loop run behind it.
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, Self, TypeVar, overload
 
 from qclient import verbs
@@ -104,16 +103,19 @@ class Client(Caretaker):
             Full: there is no room; nothing was stored.
             ConnectionLost: no reply in time; with `maybe_done` it may be stored.
         """
-        head = verbs.put_head(
-            queue,
-            delay=delay,
-            at=at,
-            priority=priority,
-            ttl=ttl,
-            key=key,
-            trace=trace,
-            dedup_window=dedup_window,
-        )
+        if (delay, at, priority, ttl, key, trace, dedup_window) == verbs.NO_OPTIONS:
+            head = verbs.plain_head(queue)
+        else:
+            head = verbs.put_head(
+                queue,
+                delay=delay,
+                at=at,
+                priority=priority,
+                ttl=ttl,
+                key=key,
+                trace=trace,
+                dedup_window=dedup_window,
+            )
         return self._link.run(self._puts.request(head, item, dedup))
 
     def put_many(
@@ -190,7 +192,7 @@ class Client(Caretaker):
             The messages; none when there were none in time.
         """
         decode = anything if type is None else decoder(type)
-        make = partial(_message, self, decode)
+        make = _maker(self, decode)
         seconds = wait.total_seconds() if isinstance(wait, timedelta) else wait
         if not seconds:
             return self._link.run(verbs.get(queues, make, count=count, lease=lease))
@@ -323,12 +325,10 @@ class Client(Caretaker):
         self._puts.renew()
 
 
-def _message(
-    settler: Settler,
-    decode: Callable[[bytes], Any],
-    receipt: str,
-    queue: str,
-    raw: bytes,
-    **metadata: Any,
-) -> Message[Any]:
-    return Message(receipt, queue, raw, decode, _settler=settler, **metadata)
+def _maker(settler: Settler, decode: Callable[[bytes], Any]) -> verbs.Make[Message[Any]]:
+    def make(receipt: str, queue: str, raw: bytes, metadata: dict[str, Any] | None) -> Message[Any]:
+        if metadata is None:  # nearly always, and half the time
+            return Message(receipt, queue, raw, decode, _settler=settler)
+        return Message(receipt, queue, raw, decode, _settler=settler, **metadata)
+
+    return make

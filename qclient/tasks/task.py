@@ -226,18 +226,17 @@ class Task(Generic[P, R]):
         return self.arguments.read(call.args, call.kwargs)
 
     async def _put(self, head: bytes, envelope: Envelope, later: Duration | datetime = 0) -> Job[R]:
-        if not self._app.puttings:
-            return await self._send(head, envelope)
-        putting = Putting(self, self.options.trace, later)
-        with entered(self._app.puttings, putting):
-            job = await self._send(putting.headed(head), putting.stamped(envelope))
-            putting.ids = (job.id,)
-            return job
-
-    async def _send(self, head: bytes, envelope: Envelope) -> Job[R]:
+        app = self._app
         options = self.options
-        put = await self._app.outlet.put_with(head, envelope, options.dedup)
-        return Job(put.id, options.queue, put.is_duplicate, self)
+        if not app.puttings:
+            put = await app.outlet.put_with(head, envelope, options.dedup)
+            return Job(put.id, options.queue, put.is_duplicate, self)
+        putting = Putting(self, options.trace, later)
+        with entered(app.puttings, putting):
+            head, envelope = putting.headed(head), putting.stamped(envelope)
+            put = await app.outlet.put_with(head, envelope, options.dedup)
+            putting.ids = (put.id,)
+            return Job(put.id, options.queue, put.is_duplicate, self)
 
 
 class AsyncTask(Task[P, R]):

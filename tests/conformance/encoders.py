@@ -84,8 +84,10 @@ def typed(name: str, value: str) -> object:
     return {"yes": True}.get(value, value)
 
 
-def delivery(receipt: str, queue: str, raw: bytes, **more: Any) -> Delivery[Any]:
-    return Delivery(receipt, queue, raw, **more)
+def delivery(
+    receipt: str, queue: str, raw: bytes, metadata: dict[str, Any] | None
+) -> Delivery[Any]:
+    return Delivery(receipt, queue, raw, **(metadata or {}))
 
 
 def request(line: str) -> Request[Any]:

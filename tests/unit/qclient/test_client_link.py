@@ -22,16 +22,37 @@ from tests.unit.qclient.client_fakes import (
 def test_requests_of_many_coroutines_leave_in_one_write() -> None:
     async def main() -> None:
         async with connected() as (server, client):
-            writes: list[bytes] = []
-            transport: Any = client._link._connection._transport  # type: ignore[union-attr]
-            write = transport.write
-            client._link._connection._transport = _Spy(transport, writes, write)  # type: ignore[union-attr]
+            writes = spied(client)
+            await asyncio.gather(client.put("q", 1), client.put("q", 2))
+            writes.clear()
             puts = await asyncio.gather(*[client.put("q", n) for n in range(100)])
-            assert [put.id for put in puts] == list(range(1, 101))
+            assert [put.id for put in puts] == list(range(3, 103))
             assert len(writes) == 1
-            assert len(server.sent("PUT")) == 100
+            assert len(server.sent("PUT")) == 102
 
     virtual(main())
+
+
+def test_a_request_that_follows_a_lone_one_leaves_without_waiting_for_the_turn_to_end() -> None:
+    async def main() -> None:
+        async with connected() as (_, client):
+            await client.put("q", 1)
+            writes = spied(client)
+            puts = [asyncio.create_task(client.put("q", n)) for n in range(2, 102)]
+            await asyncio.sleep(0)
+            assert [write.count(b"\n") for write in writes] == [1]
+            await asyncio.gather(*puts)
+            assert [write.count(b"\n") for write in writes] == [1, 99]
+
+    virtual(main())
+
+
+def spied(client: qclient.Client) -> list[bytes]:
+    writes: list[bytes] = []
+    connection: Any = client._link._connection
+    transport = connection._transport
+    connection._transport = _Spy(transport, writes, transport.write)
+    return writes
 
 
 class _Spy:
@@ -323,13 +344,15 @@ def test_a_server_is_given_its_time_from_the_request_on() -> None:
 def test_what_was_in_line_when_the_connection_went_was_not_sent() -> None:
     async def main() -> None:
         async with connected() as (server, client):
+            ping = asyncio.create_task(client.ping())
             task = asyncio.create_task(client.purge("q"))
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # the ping left at once, being alone; the purge waits in line
             connection = client._link._connection
             assert connection is not None
             connection.fail(qclient.ConnectionLost("gone"))
             server.say("PURGE", b"OK 3\n")
             assert await task == 3
+            await ping
             assert len(server.sent("PURGE")) == 1
 
     virtual(main())

@@ -59,6 +59,35 @@ def test_data_lines_belong_to_the_closing_line_behind_them(feed: Feed) -> None:
     ]
 
 
+def test_many_that_end_well_are_told_from_those_that_do_not(feed: Feed) -> None:
+    assert feed(b"OK 1\nOK 2\nOK 3 duplicate\n") == [
+        ([], b"OK 1"),
+        ([], b"OK 2"),
+        ([], b"OK 3 duplicate"),
+    ]
+    assert feed(b"OK 1\nOK\nERR full OK 3\nOK 4\n* 1.1 OK 5\nOK 6\n") == [
+        ([], b"OK 1"),
+        ([], b"OK"),
+        ([], b"ERR full OK 3"),
+        ([], b"OK 4"),
+        ([b"* 1.1 OK 5"], b"OK 6"),
+    ]
+
+
+def test_the_beginning_of_an_ok_is_none_of_the_lines_before_it() -> None:
+    reader = ReplyReader()
+    assert reader.feed(b"OK 1\n* 2.2 q 1\nOK ") == [([], b"OK 1")]
+    assert reader.feed(b"2\n") == [([b"* 2.2 q 1"], b"OK 2")]
+
+
+def test_data_that_came_before_stays_with_the_next_reply() -> None:
+    for tail in (b"OK 1\n", b"OK 1\nOK 2\n"):
+        reader = ReplyReader()
+        assert reader.feed(b"* 1.1 q 1\n") == []
+        assert reader.feed(tail)[0] == ([b"* 1.1 q 1"], b"OK 1")
+        assert reader.feed(b"OK 3\n") == [([], b"OK 3")]
+
+
 def test_a_carriage_return_in_a_body_does_not_end_a_line(feed: Feed) -> None:
     assert feed(b"* 1.1 q [1,\r2]\nOK 1\n") == [([b"* 1.1 q [1,\r2]"], b"OK 1")]
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -25,11 +24,17 @@ def read(request: Request[Any], stream: bytes) -> Any:
     return request.parse(ReplyReader().feed(stream))
 
 
-def got(stream: bytes, wanted: object = Any) -> list[Delivery[Any]]:
-    def make(receipt: str, queue: str, raw: bytes, **more: Any) -> Delivery[Any]:
-        return Delivery(receipt, queue, raw, decoder(wanted), **more)
+def maker(wanted: object = Any) -> verbs.Make[Delivery[Any]]:
+    def make(
+        receipt: str, queue: str, raw: bytes, metadata: dict[str, Any] | None
+    ) -> Delivery[Any]:
+        return Delivery(receipt, queue, raw, decoder(wanted), **(metadata or {}))
 
-    found: list[Delivery[Any]] = read(verbs.get(["q"], make), stream)
+    return make
+
+
+def got(stream: bytes, wanted: object = Any) -> list[Delivery[Any]]:
+    found: list[Delivery[Any]] = read(verbs.get(["q"], maker(wanted)), stream)
     return found
 
 
@@ -58,7 +63,7 @@ def test_a_put_has_a_delay_or_a_time() -> None:
 def test_only_a_put_with_a_key_can_be_repeated() -> None:
     assert not verbs.put(b"PUT q ", 1).is_repeatable
     assert verbs.put(b"PUT q ", 1, "k").is_repeatable
-    assert verbs.put_once(b"PUT q ", 1, b"k1").is_repeatable
+    assert verbs.put_once(b"PUT q dedup=k1 1\n").is_repeatable
 
 
 def test_a_put_says_whether_it_was_a_duplicate() -> None:
@@ -69,8 +74,7 @@ def test_a_put_says_whether_it_was_a_duplicate() -> None:
 
 
 def test_the_client_s_own_key_found_twice_is_no_duplicate_for_the_caller() -> None:
-    request = verbs.put_once(b"PUT q ", 1, b"k1")
-    assert request.line == b"PUT q dedup=k1 1\n"
+    request = verbs.put_once(b"PUT q dedup=k1 1\n")
     assert read(request, b"OK 7\n") == Put(7)
     assert read(request, b"OK 7 duplicate\n") == Put(7)
     with pytest.raises(Full):
@@ -85,6 +89,28 @@ def test_many_puts_have_an_outcome_each() -> None:
     assert type(read(request, b"OK 1\nERR storage x\nOK 3\n")[1]) is StorageFailed
 
 
+@pytest.mark.parametrize(
+    ("second", "outcome"),
+    [
+        (b"OK 2", 2),
+        (b"OK 18446744073709551616", 1 << 64),
+        (b"OK 007", 7),
+        (b"OK 2 duplicate", 2),
+        (b"OK 2 brand-new 3", 2),
+    ],
+)
+def test_an_id_among_many_is_read_as_one_alone(second: bytes, outcome: int) -> None:
+    request = verbs.put_lines([b"PUT q 1\n"] * 3, is_repeatable=True)
+    assert read(request, b"OK 1\n%b\nOK 3\n" % second) == [1, outcome, 3]
+
+
+@pytest.mark.parametrize("second", [b"OK", b"OK ", b"OK x", b"OK -2", b"OK 2,5", b"OK 1e3"])
+def test_an_ok_without_an_id_among_many_is_a_fault_of_the_server(second: bytes) -> None:
+    request = verbs.put_lines([b"PUT q 1\n"] * 3, is_repeatable=True)
+    with pytest.raises(ProtocolError):
+        read(request, b"OK 1\n%b\nOK 3\n" % second)
+
+
 def test_many_puts_with_keys_ask_to_be_repeated_together() -> None:
     request = verbs.put_lines([b"PUT q dedup=1 1\n", b"PUT q dedup=2 1\n"], is_repeatable=True)
     with pytest.raises(StorageFailed):
@@ -93,8 +119,8 @@ def test_many_puts_with_keys_ask_to_be_repeated_together() -> None:
 
 
 def test_a_get_says_only_what_was_asked_for() -> None:
-    assert verbs.get(["a"], Delivery).line == b"GET a\n"
-    full = verbs.get(["a", "b"], Delivery, count=5, wait=1.5, lease=timedelta(minutes=1))
+    assert verbs.get(["a"], maker()).line == b"GET a\n"
+    full = verbs.get(["a", "b"], maker(), count=5, wait=1.5, lease=timedelta(minutes=1))
     assert full.line == b"GET a,b count=5 wait=1.5 lease=60\n"
     assert full.leases
 
@@ -352,5 +378,6 @@ def test_a_long_reason_is_cut_between_characters() -> None:
 
 
 def test_parsing_is_bound_to_its_own_request() -> None:
-    request = verbs.get(["q"], partial(Delivery, _decode=decoder(int)))
-    assert read(request, b"* 1.1 q 5\nOK 1\n")[0].body == 5
+    number, text = verbs.get(["q"], maker(int)), verbs.get(["q"], maker(str))
+    assert read(text, b'* 1.1 q "5"\nOK 1\n')[0].body == "5"
+    assert read(number, b"* 1.1 q 5\nOK 1\n")[0].body == 5
