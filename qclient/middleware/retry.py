@@ -1,5 +1,6 @@
 """Failures become `Retry` after the task's backoff, or `Reject` after its last attempt."""
 
+import asyncio
 from typing import Any
 
 from qclient.middleware import CallNext
@@ -11,7 +12,8 @@ async def retry(call_next: CallNext, delivery: Delivery) -> Any:
     """Say what becomes of a run that failed.
 
     Attempts are counted by the message's `failures`, which the server keeps: whoever ran it, and
-    however often it was lost or released in between.
+    however often it was lost or released in between. A task that raises CancelledError although
+    nobody cancels it, or SystemExit, has failed as with any other exception.
 
     Raises:
         Retry: from the exception, with the delay until the next attempt.
@@ -21,7 +23,9 @@ async def retry(call_next: CallNext, delivery: Delivery) -> Any:
         return await call_next(delivery)
     except (Reject, Release):
         raise
-    except Exception as error:
+    except (Exception, asyncio.CancelledError, SystemExit) as error:
+        if isinstance(error, asyncio.CancelledError) and delivery.cancelled_for is not None:
+            raise
         rules = delivery.task.rules
         failures = delivery.failures + 1
         if failures >= rules.max_attempts:

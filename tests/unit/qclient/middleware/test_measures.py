@@ -25,7 +25,7 @@ ENDINGS = [
     (never, Why.TIMEOUT, "failed", "nack 1.1 delay=2"),
     (never, Why.STOP, "released", "release 1.1"),
     (never, Why.LOST, "lost", None),
-    (raising(asyncio.CancelledError()), None, "failed", "nack 1.1"),
+    (raising(asyncio.CancelledError()), None, "failed", "nack 1.1 delay=2"),
 ]
 
 

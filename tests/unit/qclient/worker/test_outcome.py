@@ -133,10 +133,24 @@ def test_a_stop_releases_and_counts_nothing() -> None:
     assert (settled.words, counts) == (["release 1.1"], Counts(released=1))
 
 
-def test_a_task_that_cancels_itself_has_failed() -> None:
-    settled, counts = run(raising(asyncio.CancelledError("own")), delivery())
-    assert (settled.words, counts.failed) == (["nack 1.1"], 1)
-    assert (settled.reasons[0] or "").startswith("CancelledError: own\n")
+@pytest.mark.parametrize("kind", [asyncio.CancelledError, SystemExit])
+def test_a_task_that_ends_itself_has_failed_by_the_rules_of_the_task(
+    kind: type[BaseException],
+) -> None:
+    settled, counts = run(raising(kind("own")), delivery(failures=1))
+    assert (settled.words, counts) == (["nack 1.1 delay=4"], Counts(failed=1))
+    assert (settled.reasons[0] or "").startswith(f"{kind.__name__}: own\n")
+    settled, counts = run(raising(kind("own")), delivery(failures=4))
+    assert (settled.words, counts) == (["nack 1.1 dead"], Counts(dead=1))
+
+
+def test_a_task_that_cancels_itself_while_it_waits_has_failed_too() -> None:
+    async def play() -> None:
+        asyncio.get_running_loop().call_soon(cast("Any", asyncio.current_task()).cancel)
+        await passes(1)
+
+    settled, _ = run(play, delivery())
+    assert settled.words == ["nack 1.1 delay=2"]
 
 
 @pytest.mark.parametrize("play", [lambda: passes(99), raising(ValueError())])
