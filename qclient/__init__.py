@@ -70,6 +70,7 @@ synchronous client can stand on the same ground:
 
     worker/settings.py   what can be set about a worker
     worker/delivery.py   one run of a task, and what it can ask about itself
+    worker/attempts.py   attempts that a queue would cut short
     worker/fetching.py   asks for as many messages as there are places for
     worker/lookahead.py  how many more will have a place when they come
     worker/slots.py      bounded concurrency; deadlines; cancelling

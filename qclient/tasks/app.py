@@ -200,7 +200,8 @@ class App:
             name: what its messages call it; the function's name by default.
             timeout: of one run, seconds or timedelta; an hour by default, None for no limit.
             max_attempts: failures until its message is dead. A queue has such a limit of its own,
-                `max_failures`, which holds too: 10 unless it is set.
+                `max_failures`, which holds too: 10 unless it is set. A worker that starts says
+                so where that is less.
             backoff: delays between attempts.
             where: `loop`, `thread` or `process`: what a worker runs it in. By default an async
                 function on the loop and a plain one in a thread.

@@ -28,6 +28,7 @@ from qclient.opening import DEFAULT_URL, connect
 from qclient.sync.dialler import Dialler
 from qclient.tasks.app import App
 from qclient.tasks.control import Why
+from qclient.worker import attempts
 from qclient.worker.delivery import Delivery
 from qclient.worker.fetching import Fetching, by_weight, in_order
 from qclient.worker.health import Health
@@ -231,12 +232,16 @@ class Worker:
         )
         heartbeat = self._heartbeat()
         heartbeat.start()
+        warning = asyncio.ensure_future(
+            attempts.warn(client, self.weights, self.app.tasks.values())
+        )
         try:
             if settings.burst:
                 await self._until_stopped(fetching.run_dry())
             else:
                 await self._until_stopped(fetching.run(), periodic.run())
         finally:
+            warning.cancel()
             await self._wind_up(client, runs, heartbeat)
 
     async def _wind_up(self, client: Client, runs: Runs, heartbeat: Heartbeat) -> None:

@@ -167,3 +167,21 @@ async def test_a_server_that_is_gone_for_a_while_is_told_once(
             await work.put()
             await until(lambda: worker.counts.done == 2)
     assert caplog.text.count("the heartbeat has no connection") == 1
+
+
+async def test_a_worker_that_starts_says_which_attempts_its_queue_would_cut_short(
+    server: QServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = App(queue="q")
+
+    @app.task(max_attempts=20)
+    async def send() -> None: ...
+
+    async with working(app, server.url) as (_, client):
+        await until(lambda: "task send has max_attempts=20" in caplog.text)
+        await client.queue("q", max_failures=20)
+    caplog.clear()
+    async with working(app, server.url) as (worker, _):
+        await send.put()
+        await until(lambda: worker.counts.done == 1)
+    assert "max_attempts" not in caplog.text
