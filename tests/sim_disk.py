@@ -25,9 +25,14 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
 Survives = Callable[[bytes, bytes], bytes]
 """From what the device surely holds of a file and what was written to it: what a crash leaves."""
+
+
+PAGES_KEPT = 0.6
+"""Chance of a page that was not synced."""
 
 
 class PowerCut(BaseException):
@@ -60,6 +65,22 @@ def everything(durable: bytes, written: bytes) -> bytes:
     """A crash that loses nothing: the process alone was killed."""
     del durable
     return written
+
+
+def some_pages(chance: Random, durable: bytes, written: bytes, page: int) -> bytes:
+    """A crash that keeps pages of what was written, each by itself, as the device happens to.
+
+    What a page that is lost shows is what the device held there; zeros, where that was nothing.
+    """
+    if durable == written:
+        return durable
+    length = chance.randint(*sorted((len(durable), len(written))))
+    left = bytearray(durable[:length].ljust(length, b"\0"))
+    for at in range(0, length, page):
+        new = written[at : min(at + page, length)]
+        if chance.random() < PAGES_KEPT:
+            left[at : at + len(new)] = new
+    return bytes(left)
 
 
 def _copy(name: str, source: dict[str, _File], to: dict[str, _File]) -> None:

@@ -203,6 +203,7 @@ class FileJournal:
         self._segment_bytes_max = min(
             self._segment_bytes_max, self._room.disk_bytes // SEGMENTS_PER_DISK_MIN
         )
+        end.bytes_max = self._segment_bytes_max
         # The newest segment may have been begun for a batch that never came.
         self._position = max(found.chain.position + 1, end.segment)
         goes_on = end.segment and not self._is_long(end.size)

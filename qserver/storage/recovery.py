@@ -20,16 +20,22 @@ What does not verify is damage if
  1. it is in an older segment. Each was synced whole before the next was created; or
  2. a seal says that it was synced: every seal names the offset up to which its segment was, before
     its batch was written; or
- 3. what is left of the file has no zeroed part and ends with a seal. A tear leaves a truncated
-    end, or zeros, or garbage, and no intact seal behind it. This is what shows a flipped bit in
-    the very last batch, which no later seal vouches for.
+ 3. what is left of the file has no zeroed or blank part and ends with a seal. A tear leaves a
+    truncated end, or zeros, or garbage, and no intact seal behind it. This is what shows a flipped
+    bit in the very last batch, which no later seal vouches for.
 
 What this can't tell apart, and how it errs. A tear that left garbage without zeros in the middle of
 a batch, but its end intact, is taken for damage: the start is refused for a batch that may never
 have been confirmed. Damage to the last batch that ruins its seal beyond a byte or two, or zeroes
-part of it, is taken for a tear: it is set aside and reported. With a sync policy other than
-`always`, that holds for everything after the last sync. A last batch that is missing to the byte,
-or a newest segment that is missing whole, leaves no trace at all.
+or blanks part of it, is taken for a tear: it is set aside and reported. With a sync policy other
+than `always`, that holds for everything after the last sync. A last batch that is missing to the
+byte, or blank, or a newest segment that is missing whole, leaves no trace at all.
+
+The newest segment may end in blank lines, which batches are written over (`segment.py`). Nothing
+but blank lines is no tear: they are cut off, and nobody is told. Of a batch that was written over
+them, what a power cut has kept from the device is blank still, page by page, in any order. So a
+batch with a blank line in it is torn, as one with zeros is. What says that a page was synced is
+`synced`, as ever.
 
 A newest segment that is no longer than its header and is not its header is a tear too: the power
 went while it was created, and nothing was ever written to it.
@@ -133,9 +139,13 @@ class _Reading:
         self.found = Found()
         self.segments = segments_in(disk, directory)
         self.tail = b""
+        self.bytes = 0
 
     def run(self) -> Generator[tuple[int, bytes], None, None]:
-        """Yield what verifies; leave in `tail` what is torn off the newest segment's end."""
+        """Yield what verifies; leave in `tail` what is torn off the newest segment's end.
+
+        And in `bytes` how long its file is.
+        """
         if self.segments:
             self._settle(self.segments[-1])
         paths = [segment_path(self.directory, segment) for segment in self.segments]
@@ -151,14 +161,16 @@ class _Reading:
             if chain.at < len(content):
                 self._judge_end(segment, content)
             self.found.sizes[segment] = chain.at
+            self.bytes = len(content)
             bytes_done += len(content)
             self._tell(bytes_done, bytes_in_all)
         self._check_oldest()
 
     def repaired(self) -> Found:
-        """Cut the torn end off, keeping a copy."""
-        if self.tail or (self.segments and not self.found.chain.at):
-            self._cut(self.segments[-1], self.found.chain.at)
+        """Cut the torn end off, keeping a copy, and blank lines, keeping none."""
+        at = self.found.chain.at
+        if self.segments and (not at or at < self.bytes):
+            self._cut(self.segments[-1], at)
         return self.found
 
     def _settle(self, segment: int) -> None:
@@ -205,7 +217,7 @@ class _Reading:
                 " what was written there"
             )
             raise self._damage(segment, content, at, text)
-        self.tail = content[at:]
+        self.tail = seal.without_blanks(content[at:])
 
     def _damage(self, segment: int, content: bytes, at: int, text: str) -> Damaged:
         later = self.segments[self.segments.index(segment) + 1 :]

@@ -68,6 +68,11 @@ class Room:
         """How many bytes of new messages there is room for."""
         return 0 if self.trouble else max(self._free, 0)
 
+    @property
+    def is_ample(self) -> bool:
+        """Whether there is so much that what is written ahead of need is not missed."""
+        return self.left >= _NEAR_BYTES
+
     def open(self) -> None:
         """Find what an earlier process left of the reserve, and make it whole if that can be."""
         with contextlib.suppress(OSError):

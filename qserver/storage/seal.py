@@ -21,6 +21,10 @@ r"""The bytes of a segment: a header line, then batches, each closed by a seal l
     crc       CRC-32 of the batch's records and of the seal's own text up to here, started from
               `prev`. One checksum a batch: a checksum per record costs as much as the record.
 
+Behind the last batch of the newest segment there may be blank lines, LF and nothing else, which
+later batches are written over: see `segment.py`. They are no part of the journal; a batch never has
+one, since a line holds a JSON value.
+
 No record begins with `{"seal":` and none holds an LF, so `\n{"seal":` marks a seal and nothing
 else, and `grep -v '^{"seal"'` leaves the records. The header needs no checksum of its own: but for
 `prev` it follows from the file's name, and `prev` is what the first seal's checksum starts from.
@@ -39,6 +43,9 @@ SEAL_BYTES_MAX: Final = 192
 
 RUN_BYTES_MIN: Final = 1 << 20
 """Batches are given back joined to runs of about this size, so a reader decodes many at once."""
+
+BLANK: Final = b"\n"
+"""A blank line."""
 
 _AFTER_CRC: Final = len(b'01234567"}\n')
 _MARK: Final = b'\n{"seal":'
@@ -231,14 +238,30 @@ def seals_after(content: bytes, at: int) -> int:
     return content.count(_MARK, max(at - 1, 0))
 
 
+def without_blanks(tail: bytes) -> bytes:
+    """What is left without the blank lines at its end: empty, or up to an LF if there is one."""
+    written = tail.rstrip(BLANK)
+    return tail[: len(written) + 1] if written else b""
+
+
 def ends_sealed(tail: bytes) -> bool:
     """Whether a batch that does not verify was once written to its end.
 
-    True if the last thing in it is a seal, up to a byte or two, and nothing was zeroed.
+    True if the last thing in it, but for blank lines, is a seal, up to a byte or two, and nothing
+    was zeroed or left blank.
     """
-    end = tail[-SEAL_BYTES_MAX:]
+    tail = without_blanks(tail)
     if tail[-1:] == b"\0" or tail.count(b"\0") > 1:
         return False
+    if tail.startswith(BLANK) or b"\n\n" in tail:
+        return False
+    # Where the seal's own LF has changed, the one that is left is a blank line's.
+    return _is_seal(tail) or _is_seal(tail.removesuffix(BLANK))
+
+
+def _is_seal(tail: bytes) -> bool:
+    """Whether the end is a seal's, up to a byte or two."""
+    end = tail[-SEAL_BYTES_MAX:]
     if end[-3:] != b'"}\n' and end[-_AFTER_CRC - len(_KEYS[-1]) : -_AFTER_CRC] != _KEYS[-1]:
         return False
     return sum(key in end for key in _KEYS) >= len(_KEYS) - 1

@@ -1,4 +1,18 @@
-"""The end of a journal that is written on: the newest segment's file, and those before it.
+r"""The end of a journal that is written on: the newest segment's file, and those before it.
+
+Where batches are synced one by one, the file ends in blank lines that they are written over:
+
+    … {"op":"ack","ids":[7]}\n{"seal":9, … }\n \n\n\n\n\n\n\n\n\n\n\n\n\n\n
+                                      size ────┘            length ────┘
+
+A sync of a file that has grown must also store its new length and where its blocks are, which on a
+journalling file system is a transaction of its own, and takes longer than the batch. A sync of
+bytes that were written over others stores these and nothing else. So a batch that reaches behind
+the blank lines brings new ones with it, in the same write and under the same sync. They are LF, not
+zeros, since blank lines mean nothing to whoever reads lines of JSON. They are cut off when the
+segment ends, durably before the next one is there, and when the journal is closed; after a crash by
+the next start. None are written unless several batches in a row were synced, nor where room on the
+disk is not ample. How a batch is torn that was written over them: `recovery.py`.
 
 Failures, each decided on purpose:
 
@@ -14,8 +28,10 @@ Failures, each decided on purpose:
 After the last three only a new start helps, which reads back what the device really holds.
 """
 
+import contextlib
 import errno
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -24,6 +40,24 @@ from qserver.storage import seal
 from qserver.storage.disk import NO_ROOM, Disk, write_all
 from qserver.storage.recovery import Found, segment_path
 from qserver.storage.room import Room
+
+BLANK_BYTES_MIN: Final = 64 << 10
+"""So much is written ahead at a time at least, or up to the segment's end: about 0.3 ms."""
+
+BLANK_BYTES_MAX: Final = 512 << 10
+"""And so much at most: about 1 ms."""
+
+BLANK_BATCHES: Final = 64
+"""Between the two, so many batches as long as this one."""
+
+BLANK_AFTER_SYNCS: Final = 8
+"""So many batches in a row must have been synced."""
+
+BATCH_BYTES_MAX: Final = BLANK_BYTES_MAX // 4
+"""A larger batch is written as it is: what takes its time is its own bytes."""
+
+
+_BLANKS: Final = seal.BLANK * BLANK_BYTES_MAX
 
 
 class Batch(msgspec.Struct, gc=False, frozen=True):
@@ -68,7 +102,8 @@ class End:
     Attributes:
         refusal: why nothing more is written; empty while all is well.
         segment: the one whose file is written on; 0 if there is none yet.
-        size: its length in bytes.
+        size: its length in bytes, without the blank lines at its end.
+        bytes_max: where blank lines end at the latest.
         synced: how much of it is known to survive a power cut.
         unsynced_since: time of the oldest write that is not synced yet.
         last_sync_s: how long the last sync took.
@@ -78,6 +113,7 @@ class End:
         self.refusal = ""
         self.segment = 0
         self.size = 0
+        self.bytes_max = 0
         self.synced = 0
         self.unsynced_since: float | None = None
         self.last_sync_s = 0.0
@@ -86,10 +122,12 @@ class End:
         self._room = room
         self._chain = found.chain
         self._sizes = found.sizes  # of every segment that exists; behind the times for the newest
+        self._syncs_in_row = 0
         self._file = -1
+        self._length = 0  # of the file, blank lines and all
         if found.sizes:
             self.segment = max(found.sizes)
-            self.size = self.synced = found.sizes[self.segment]
+            self.size = self.synced = self._length = found.sizes[self.segment]
             self._file = disk.open(segment_path(directory, self.segment))
 
     @property
@@ -104,7 +142,7 @@ class End:
 
     @property
     def journal_bytes(self) -> int:
-        """Length of all segments together."""
+        """Length of all segments together, without blank lines."""
         sizes = self._sizes.copy()
         sizes[self.segment] = self.size
         return sum(sizes.values())
@@ -125,6 +163,7 @@ class End:
             drops = batch.oldest > self.oldest
             if batch.sync or drops:
                 self.sync()
+            self._syncs_in_row = self._syncs_in_row + 1 if batch.sync else 0
             if drops:
                 self._unlink_before(batch.oldest)
         except OSError as error:
@@ -154,10 +193,16 @@ class End:
             raise StorageFailed(self.refusal)
 
     def close(self) -> None:
-        """Sync, if that is allowed and needed, and close the file."""
+        """Sync, if that is allowed and needed, and close the file.
+
+        Blank lines are cut off, for whoever reads the file. That this fails does no harm.
+        """
         try:
-            if not self.refusal and self.synced != self.size:
-                self.sync()
+            if not self.refusal:
+                with contextlib.suppress(OSError):
+                    self._cut_blanks()
+                if self.synced != self.size:
+                    self.sync()
         finally:
             if self._file >= 0:
                 self._disk.close(self._file)
@@ -185,27 +230,49 @@ class End:
             synced=self.synced,
             oldest=batch.oldest,
         )
-        content = batch.records + line
+        end = size + len(batch.records) + len(line)
+        blanks = self._blanks_behind(end, batch) if end > self._length else b""
+        content = b"".join((batch.records, line, blanks))
         try:
             write_all(self._disk, self._file, content, size)
         except OSError as error:
             self._disk.truncate(self._file, size)
+            self._length = size
             _raise_if_no_room(error)
             raise
         if not self._disk.is_linked(self._file):
             gone = segment_path(self._directory, self.segment)
             raise FileNotFoundError(errno.ENOENT, "the file was removed", str(gone))
         chain.position, chain.crc = batch.position, crc
-        self.size = size + len(content)
+        self.size = end
+        self._length = max(self._length, size + len(content))
         if self.unsynced_since is None:
             self.unsynced_since = self._disk.now()
+
+    def _blanks_behind(self, end: int, batch: Batch) -> bytes:
+        """The blank lines to come with a batch that ends there, if any."""
+        size = end - self.size
+        is_rare = not batch.sync or self._syncs_in_row < BLANK_AFTER_SYNCS
+        if is_rare or size > BATCH_BYTES_MAX or not self._room.is_ample:
+            return b""
+        length = max(size * BLANK_BATCHES, BLANK_BYTES_MIN)
+        return _BLANKS[: max(min(length, self.bytes_max - end), 0)]
+
+    def _cut_blanks(self) -> bool:
+        """Let the file end with its last batch; answers whether it did not."""
+        if self._length <= self.size:
+            return False
+        self._disk.truncate(self._file, self.size)
+        self._length = self.size
+        return True
 
     def _roll(self, segment: int) -> None:
         """End the segment that is written on, if any, and begin another.
 
-        The old one is synced first, so that only the newest can ever be torn.
+        The old one is synced first, so that only the newest can be torn, or end in blank lines.
         """
-        if self.synced != self.size:
+        was_blank = self._cut_blanks()
+        if was_blank or self.synced != self.size:
             self.sync()
         header = seal.header(segment, self._chain.crc)
         try:
@@ -223,7 +290,7 @@ class End:
             self._disk.close(self._file)
             self._sizes[self.segment] = self.size
         self._file, self.segment = file, segment
-        self.size = self.synced = self._sizes[segment] = len(header)
+        self.size = self.synced = self._length = self._sizes[segment] = len(header)
 
     def _create(self, path: Path, content: bytes) -> int:
         file = self._disk.create(path)

@@ -7,6 +7,7 @@ looks at every batch by itself, so it also finds those behind the damage:
     damage      bytes that belong to no stretch that is kept
     missing     numbers of batches between two stretches, of which nothing stands anywhere
     torn end    what the next start cuts off, as after a power cut: no damage
+    blank end   lines that are still to be written over, behind the newest segment: nothing at all
 
 Numbers only grow, and a segment holds those from its own on to that of the next. An intact batch
 elsewhere is a copy of one that is kept, or not in its place, which is damage: nothing is moved.
@@ -253,12 +254,13 @@ def _find_damage(found: Survey, segment: Segment, content: bytes, *, is_newest: 
         if at < start:
             found.damages.append(_damage(segment, content, at, start))
         at = end
-    if at == len(content):
+    left = len(seal.without_blanks(content[at:])) if is_newest else len(content) - at
+    if not left:
         return
     if is_newest and segment.header and recovery.is_torn(content, at):
-        found.torn = segment.number, at, len(content) - at
+        found.torn = segment.number, at, left
     else:
-        found.damages.append(_damage(segment, content, at, len(content)))
+        found.damages.append(_damage(segment, content, at, at + left))
 
 
 def _damage(segment: Segment, content: bytes, start: int, end: int) -> Damage:

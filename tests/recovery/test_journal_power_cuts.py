@@ -3,12 +3,13 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 
 import pytest
 
 from qserver.storage.file import FileJournal
 from tests.recovery.journals import journal_of, record, started, store, stored
-from tests.sim_disk import PowerCut, SimDisk, Survives, everything, nothing_unsynced
+from tests.sim_disk import PowerCut, SimDisk, Survives, everything, nothing_unsynced, some_pages
 
 SEGMENT_BYTES_MAX = 700
 
@@ -24,17 +25,30 @@ class Ledger:
     segment_starts: dict[int, int] = field(default_factory=dict)
 
 
-def script(disk: SimDisk, ledger: Ledger) -> None:
+@dataclass(frozen=True)
+class Script:
+    """So many steps a run, and which of them are synced."""
+
+    steps: int
+    is_synced: Callable[[int], bool]
+
+
+MIXED = Script(7, lambda step: step % 3 != 1)
+WITH_BLANK_ENDS = Script(16, lambda step: step != 14)
+SCRIPTS = pytest.mark.parametrize("script", [MIXED, WITH_BLANK_ENDS], ids=["mixed", "blank ends"])
+
+
+def play(script: Script, disk: SimDisk, ledger: Ledger) -> None:
     """Three runs of a server: every call there is, with rolls and drops."""
     for run in range(3):
         journal, found = started(disk, SEGMENT_BYTES_MAX)
         assert_kept(found, ledger, ledger.synced)
-        for step in range(7):
+        for step in range(script.steps):
             for _ in range(1 + step % 3):
                 ledger.segment_starts.setdefault(journal.segment, ledger.appended)
                 journal.append(record(ledger.appended))
                 ledger.appended += 1
-            commit(journal, ledger, sync=step % 3 != 1)
+            commit(journal, ledger, sync=script.is_synced(step))
             if step == 3:
                 drop(journal, ledger)
             if step == 5:
@@ -73,33 +87,26 @@ def assert_kept(found: list[bytes], ledger: Ledger, promised: int) -> None:
         assert promised == 0
 
 
-def changes_in_all() -> int:
+@cache
+def changes_of(script: Script) -> range:
+    """The changes to the disk that it makes, counted from 1."""
     disk = SimDisk()
-    script(disk, Ledger())
-    return disk.changes
+    play(script, disk, Ledger())
+    return range(1, disk.changes + 1)
 
 
-def cut(change: int) -> tuple[SimDisk, Ledger]:
+def cut(script: Script, change: int) -> tuple[SimDisk, Ledger]:
     disk, ledger = SimDisk(), Ledger()
     disk.cut_power_at(change)
     with pytest.raises(PowerCut):
-        script(disk, ledger)
+        play(script, disk, ledger)
     return disk, ledger
 
 
 def some_of_it(seed: int) -> Survives:
-    """Of the unsynced, pages written or zeroed at random, up to a random length."""
+    """Of the unsynced, pages written or not at random, up to a random length."""
     rng = random.Random(seed)
-
-    def survive(durable: bytes, written: bytes) -> bytes:
-        left = bytearray(written[: rng.randint(min(len(durable), len(written)), len(written))])
-        page = rng.choice((8, 32, 128))
-        for at in range(len(durable), len(left), page):
-            if rng.random() < 0.4:
-                left[at : at + page] = bytes(len(left[at : at + page]))
-        return bytes(left)
-
-    return survive
+    return lambda durable, written: some_pages(rng, durable, written, rng.choice((8, 32, 128)))
 
 
 def some_names(seed: int) -> Callable[[], bool]:
@@ -107,12 +114,10 @@ def some_names(seed: int) -> Callable[[], bool]:
     return lambda: rng.random() < 0.5
 
 
-CHANGES = changes_in_all()
-
-
-def test_the_script_has_every_kind_of_change() -> None:
+@SCRIPTS
+def test_the_script_has_every_kind_of_change(script: Script) -> None:
     disk = SimDisk()
-    script(disk, Ledger())
+    play(script, disk, Ledger())
     kinds = {change.split()[0] for change in disk.log}
     assert kinds == {
         "make_directory",
@@ -126,36 +131,54 @@ def test_the_script_has_every_kind_of_change() -> None:
     }
 
 
-def test_what_was_synced_survives_a_power_cut_at_any_change() -> None:
-    for change in range(1, CHANGES + 1):
-        disk, ledger = cut(change)
+@pytest.mark.parametrize(("script", "least"), [(MIXED, 0), (WITH_BLANK_ENDS, 15)])
+def test_batches_are_written_over_blank_lines_in_one_of_the_scripts(
+    script: Script, least: int
+) -> None:
+    disk = SimDisk()
+    ends: list[bool] = []
+    disk.before_sync = lambda: ends.append(
+        any(content.endswith(b"\n\n") for content in disk.files().values())
+    )
+    play(script, disk, Ledger())
+    assert ends.count(True) >= least
+    assert any(ends) == (least > 0)
+
+
+@SCRIPTS
+def test_what_was_synced_survives_a_power_cut_at_any_change(script: Script) -> None:
+    for change in changes_of(script):
+        disk, ledger = cut(script, change)
         disk.crash(nothing_unsynced)
         assert_kept(stored(disk), ledger, ledger.synced)
         assert_goes_on(disk, ledger)
 
 
-def test_what_was_committed_survives_the_end_of_the_process_at_any_change() -> None:
-    for change in range(1, CHANGES + 1):
-        disk, ledger = cut(change)
+@SCRIPTS
+def test_what_was_committed_survives_the_end_of_the_process_at_any_change(script: Script) -> None:
+    for change in changes_of(script):
+        disk, ledger = cut(script, change)
         disk.crash(everything, names_survive=lambda: True)
         assert_kept(stored(disk), ledger, ledger.committed)
         assert_goes_on(disk, ledger)
 
 
+@SCRIPTS
 @pytest.mark.parametrize("seed", range(6))
-def test_what_was_synced_survives_however_the_rest_is_torn(seed: int) -> None:
-    for change in range(1, CHANGES + 1):
-        disk, ledger = cut(change)
+def test_what_was_synced_survives_however_the_rest_is_torn(script: Script, seed: int) -> None:
+    for change in changes_of(script):
+        disk, ledger = cut(script, change)
         disk.crash(some_of_it(seed * 10_000 + change), names_survive=some_names(change))
         assert_kept(stored(disk), ledger, ledger.synced)
         assert_goes_on(disk, ledger)
 
 
+@SCRIPTS
 @pytest.mark.parametrize("seed", range(2))
-def test_a_power_cut_during_the_repair_of_another_loses_no_more(seed: int) -> None:
-    for change in range(3, CHANGES + 1, 4):
+def test_a_power_cut_during_the_repair_of_another_loses_no_more(script: Script, seed: int) -> None:
+    for change in changes_of(script)[2::4]:
         for second in range(1, 12):
-            disk, ledger = cut(change)
+            disk, ledger = cut(script, change)
             disk.crash(some_of_it(seed + change), names_survive=some_names(seed))
             disk.cut_power_at(second)
             try:

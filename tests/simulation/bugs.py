@@ -182,6 +182,16 @@ def the_end_of_the_order_comes_first(patch: Patch) -> None:
     patch.setattr(Ready, "take", careless)
 
 
+def an_older_segment_ends_in_blank_lines(patch: Patch) -> None:
+    cut = End._cut_blanks
+
+    def careless(self: End) -> bool:
+        cut(self)
+        return False  # so that nobody makes it durable
+
+    patch.setattr(End, "_cut_blanks", careless)
+
+
 LOST = "is lost|nobody put|two messages|was stored twice"
 
 BUGS = (
@@ -203,5 +213,6 @@ BUGS = (
     Bug(a_waiting_get_is_forgotten, "a GET waits", 2),
     Bug(delays_end_early, "early", 2),
     Bug(a_session_gets_no_grace, "has two leases", 16),
+    Bug(an_older_segment_ends_in_blank_lines, "nobody damaged", 21),
     Bug(the_end_of_the_order_comes_first, "was delivered before"),
 )
