@@ -26,8 +26,12 @@ NEEDED = ("mypy>=2", "msgspec>=0.19")
 ROOMS = ("wire", "broker", "dispatch")
 """Rooms that are compiled as wholes."""
 
-MORE = ("qserver/storage/recorder.py",)
-"""What else is compiled with them, since they call it for each message."""
+MORE = (
+    *("qserver/storage/recorder.py", "qserver/storage/memory.py"),
+    *("qserver/server/connection.py", "qserver/server/server.py"),
+    *("qserver/server/commit.py", "qserver/server/compactor.py"),
+)
+"""What else is compiled with them: each request by itself, or each turn, passes through these."""
 
 LEFT_OUT = ("qserver/broker/message.py",)
 """What of the rooms is not: a class that derives from msgspec's can't be a native one."""

@@ -32,8 +32,11 @@ STORAGE_ERROR: Final = b"ERR storage the journal could not be written: the serve
 BUSY_ERROR: Final = b"ERR busy %d connections, and connections_max allows no more\n"
 
 
-class Connection(asyncio.Protocol):
+class Connection:
     """A client, between the loop and its conversation.
+
+    An `asyncio.Protocol` by its methods, not by descent: what descends from a class that is not
+    compiled can't be compiled either.
 
     Attributes:
         number: who connected later has the higher one; 0 where there is no room for it.

@@ -11,6 +11,7 @@ So what many clients ask at the same time is stored by one write and one sync.
 import asyncio
 import gc
 from collections.abc import Awaitable, Callable, Iterator
+from typing import cast
 
 import structlog
 
@@ -155,7 +156,7 @@ class Server:
         host, port = self.config.host, self.config.port
         if listen is None:
             loop = asyncio.get_running_loop()
-            self._listener = await loop.create_server(lambda: Connection(self), host, port)
+            self._listener = await loop.create_server(self._new_connection, host, port)
         else:
             self._listener = await listen(self._expect, host, port)
         self.address = self._listener.sockets[0].getsockname()[:2]
@@ -223,7 +224,10 @@ class Server:
 
     # --- connections ----------------------------------------------------------------------------
 
-    def _expect(self) -> Connection | bytes:
+    def _new_connection(self) -> asyncio.Protocol:
+        return cast("asyncio.Protocol", Connection(self))
+
+    def _expect(self) -> asyncio.Protocol | bytes:
         """Who speaks with the client that knocks; or what it is told, without further ado.
 
         Those that are refused with a moment's patience hold a descriptor as the others do.
@@ -235,7 +239,7 @@ class Server:
             return BUSY_ERROR % self.connections_max
         connection = Connection(self)
         self._expected.add(connection)
-        return connection
+        return cast("asyncio.Protocol", connection)
 
     def connected(self, connection: Connection) -> bool:
         """Take a new connection; answers whether there is room for it."""
