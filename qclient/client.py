@@ -223,7 +223,7 @@ class Client(Caretaker):
             self.settling, queues, wanted=type, count=count, wait=wait, lease=lease
         )
 
-    async def lease(
+    def lease(
         self,
         settler: Settler,
         queues: Sequence[str],
@@ -232,19 +232,19 @@ class Client(Caretaker):
         count: int,
         wait: Duration,
         lease: Duration | None,
-    ) -> list[Message[Any]]:
+    ) -> Coroutine[Any, Any, list[Message[Any]]]:
         """`get` for messages that another settler than the client settles: a consumer, say."""
         decode = anything if wanted is None else decoder(wanted)
         make = _maker(settler, decode)
         seconds = wait.total_seconds() if isinstance(wait, timedelta) else wait
         if not seconds:
-            return await self._link.run(verbs.get(queues, make, count=count, lease=lease))
+            return self._link.run(verbs.get(queues, make, count=count, lease=lease))
 
         def request(left: float) -> Request[list[Message[Any]]]:
             return verbs.get(queues, make, count=count, wait=left, lease=lease)
 
         request(seconds)  # what is wrong with it is said before a connection is taken
-        return await self._waiting.run(request, seconds)
+        return self._waiting.run(request, seconds)
 
     async def ack(self, *receipts: str | Delivery[Any]) -> Settled:
         """The work is done: these messages are gone. At most the server's `count_max` at once."""

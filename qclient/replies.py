@@ -132,6 +132,10 @@ def closing_number(closing: bytes) -> int:
         ReplyError: it is an `ERR`.
         ProtocolError: there is no number.
     """
+    if closing.startswith(b"OK "):
+        digits = closing[3:]
+        if digits.isdigit():  # nearly always
+            return int(digits)
     words = closing_words(closing)
     if not words or not words[0].isdecimal():
         raise ProtocolError(f"no number in {shorten(closing)}")

@@ -110,12 +110,7 @@ def _put(replies: Sequence[Reply]) -> Put:
 
 
 def _put_once(replies: Sequence[Reply]) -> Put:
-    closing = replies[0][1]
-    if closing.startswith(b"OK "):
-        digits = closing[3:]
-        if digits.isdigit():  # nearly always
-            return Put(int(digits))
-    return Put(closing_number(closing))
+    return Put(closing_number(replies[0][1]))
 
 
 def _put_each(replies: Sequence[Reply]) -> list[int | ReplyError]:
@@ -173,7 +168,10 @@ def get(
 
 
 def _messages(make: Make[M], replies: Sequence[Reply]) -> list[M]:
-    data, _ = first(replies)
+    data, closing = replies[0]
+    error = refusal(closing)
+    if error is not None:
+        raise error
     made = []
     for line in data:
         words = line.split(b" ", 3)
