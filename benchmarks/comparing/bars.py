@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks.comparing.driving import Figures
 from benchmarks.comparing.keeping import Kept
@@ -52,7 +52,8 @@ def verdicts(found: Results, kept: Iterable[Kept], ours: str) -> list[Verdict]:
     """Of one of our columns beside the peers, by throughput.
 
     A ratio is the median of those of each round, whose runs stood side by side: what a machine does
-    from one round to the next is in both of its sides.
+    from one round to the next is in both of its sides. Beside it stands how many times our CPU a
+    message the peer takes.
     """
 
     def many(key: Key) -> bool:
@@ -97,7 +98,7 @@ def _ratios(
         if key.server != ours or not where(key):
             continue
         beside = {
-            other.server: _ratio(rounds, theirs)
+            other.server: _ratio(rounds, theirs, "rate")
             for other, theirs in found.items()
             if _row(other) == _row(key)
             and not is_ours(other.server)
@@ -107,15 +108,16 @@ def _ratios(
         if beside:
             best = min(beside, key=lambda name: beside[name])
             row = f"{key.durability} {key.op} {key.cell} {key.body_bytes} B beside {best}"
-            ratios.append((row, beside[best]))
+            cpu = 1 / _ratio(rounds, found[replace(key, server=best)], "server_us")
+            ratios.append((f"{row} (by CPU {cpu:.2f})", beside[best]))
     return ratios
 
 
-def _ratio(ours: Sequence[Figures], theirs: Sequence[Figures]) -> float:
+def _ratio(ours: Sequence[Figures], theirs: Sequence[Figures], name: str) -> float:
     # A peer that was left out has fewer rounds.
-    return statistics.median(
-        mine.rate / yours.rate for mine, yours in zip(ours, theirs, strict=False)
-    )
+    pairs = zip(ours, theirs, strict=False)
+    ratios: list[float] = [getattr(mine, name) / getattr(yours, name) for mine, yours in pairs]
+    return statistics.median(ratios)
 
 
 def _row(key: Key) -> tuple[str, int, str, Cell]:

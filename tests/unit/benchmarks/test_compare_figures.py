@@ -99,8 +99,16 @@ def test_ratios_are_those_of_runs_side_by_side() -> None:
     cell = Cell(1, 100)
     results = {key("qserver", cell): rounds(100, 10, 10), key("redis", cell): rounds(200, 20, 2)}
     found = verdict(results, "ahead of every peer")
-    assert found.worst == ("none put 1x100 100 B beside redis", 0.5)
+    assert found.worst == ("none put 1x100 100 B beside redis (by CPU 1.00)", 0.5)
     assert not found.met
+
+
+def test_a_server_that_takes_half_the_cpu_of_a_peer_is_twice_as_good_by_cpu() -> None:
+    cell = Cell(1, 100)
+    thrifty = [replace(FIGURES, server_us=FIGURES.server_us / 2)]
+    results = {key("qserver", cell): thrifty, key("redis", cell): [FIGURES]}
+    worst = verdict(results, "ahead of every peer").worst
+    assert worst == ("none put 1x100 100 B beside redis (by CPU 2.00)", 1.0)
 
 
 def test_the_peer_that_is_furthest_ahead_is_the_measure_and_echo_is_no_peer() -> None:
@@ -108,7 +116,7 @@ def test_the_peer_that_is_furthest_ahead_is_the_measure_and_echo_is_no_peer() ->
     servers = {"qserver": 90, "qserver (compiled)": 500, "echo": 999, "redis": 60, "nats": 80}
     results = {key(server, cell): rounds(rate) for server, rate in servers.items()}
     found = verdict(results, "ahead of every peer")
-    assert found.worst == ("none put 50x32 100 B beside nats", 90 / 80)
+    assert found.worst == ("none put 50x32 100 B beside nats (by CPU 1.00)", 90 / 80)
     assert found.met
 
 
@@ -156,8 +164,8 @@ def test_a_missed_bar_lists_every_row_that_missed_it() -> None:
     }
     said = str(verdict(results, "ahead of every peer"))
     assert said.startswith("MISSED in 2 of 2: ")
-    assert "0.02, none put 50x32 100 B beside redis" in said
-    assert "\n    0.50 none put 1x100 100 B beside redis" in said
+    assert "0.02, none put 50x32 100 B beside redis (" in said
+    assert "\n    0.50 none put 1x100 100 B beside redis (" in said
 
 
 def test_a_table_has_a_column_for_each_server_and_leaves_out_what_was_not_measured() -> None:
