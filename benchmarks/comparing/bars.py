@@ -127,7 +127,7 @@ def _row(key: Key) -> tuple[str, int, str, Cell]:
 def _memory(kept: Iterable[Kept], ours: str) -> list[tuple[str, float]]:
     each = {(one.durability, one.server): one.bytes_each for one in kept}
     return [
-        (durability, each[durability, "beanstalkd"] / taken)
+        (durability, each[durability, "beanstalkd"] / max(taken, 1.0))
         for (durability, server), taken in each.items()
         if server == ours and (durability, "beanstalkd") in each
     ]

@@ -150,6 +150,7 @@ def test_memory_is_half_as_much_again_as_that_of_beanstalkd_at_most() -> None:
     peer = weighed("beanstalkd", 200)
     assert verdict({}, "memory", peer, weighed("qserver", 299)).met
     assert not verdict({}, "memory", peer, weighed("qserver", 301)).met
+    assert verdict({}, "memory", peer, weighed("qserver", 0)).met  # too few to be seen
 
 
 def test_a_bar_that_nothing_was_measured_for_is_not_said_to_be_met() -> None:
