@@ -21,7 +21,10 @@
     ├── ProtocolError       what answered doesn't speak this protocol
     ├── BadBody             a body is not of the type that was asked for
     ├── BatchError          some messages of a `put_many` were refused
-    └── Closed              the client was closed
+    ├── Closed              the client was closed
+    └── in `qclient.tasks`
+        ├── JobFailed       a job is dead
+        └── JobNotEnded     retryable, and a TimeoutError: a job was not waited for any longer
 
 Mistakes that can be seen without the server (a queue's name with a space in it) raise the class
 that the server's answer would have had, before anything is sent.

@@ -13,7 +13,7 @@
 
 from qclient.tasks.app import App
 from qclient.tasks.control import Reject, Release, Retry, Why
-from qclient.tasks.job import Job, JobFailed, Progress, State, Status
+from qclient.tasks.job import Job, JobFailed, JobNotEnded, Progress, State, Status
 from qclient.tasks.task import AsyncTask, Call, PlainTask, Task
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Call",
     "Job",
     "JobFailed",
+    "JobNotEnded",
     "PlainTask",
     "Progress",
     "Reject",

@@ -18,7 +18,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from qclient.errors import BadRequest, Closed, Error, NotFound, TimedOut
+from qclient.errors import BadRequest, Closed, Error, NotFound
 from qclient.reports import Outcome
 from qclient.words import Duration
 
@@ -111,6 +111,24 @@ class JobFailed(Error):
         self.reason: Final = reason
 
 
+class JobNotEnded(Error, TimeoutError):
+    """A job has not ended in the time that it was waited for. It goes on; asking again can help.
+
+    Attributes:
+        id: the message's number.
+        state: where it stood when the time was over.
+    """
+
+    code = "job-not-ended"
+    is_retryable = True
+
+    def __init__(self, number: int, state: State, seconds: float | None = None) -> None:
+        within = "" if seconds is None else f" within {seconds:g} s"
+        super().__init__(f"job {number} is {state}, and has not ended{within}")
+        self.id: Final = number
+        self.state: Final = state
+
+
 class Job(msgspec.Struct, Generic[R], frozen=True):
     """A task that was put.
 
@@ -148,7 +166,7 @@ class Job(msgspec.Struct, Generic[R], frozen=True):
 
         Raises:
             JobFailed: it is dead.
-            TimedOut: it has not ended in time; it goes on.
+            JobNotEnded: it has not ended in time; it goes on. A TimeoutError, too.
             NotFound: it is gone: its result was kept until now, or it was purged.
             BadBody: what is kept is not what the function is annotated to return.
             BadRequest: the task keeps no result.
@@ -164,21 +182,20 @@ class Job(msgspec.Struct, Generic[R], frozen=True):
             if outcome.has_ended:
                 return self.read(outcome)
             if ends_at is not None and monotonic() >= ends_at:
-                state = read_status(outcome).state
-                raise TimedOut(f"job {self.id} is {state}, and has not ended within {seconds:g} s")
+                raise JobNotEnded(self.id, read_status(outcome).state, seconds)
 
     def read(self, outcome: Outcome[Any]) -> R:
         """The result from what a client's `result(job.id)` answered; for `qclient.sync`.
 
         Raises:
             JobFailed: it is dead.
-            TimedOut: it has not ended.
+            JobNotEnded: it has not ended.
             BadBody: what is kept is not what the function is annotated to return.
         """
         if outcome.state == "dead":
             raise JobFailed(self.id, outcome.reason)
         if outcome.state != "done":
-            raise TimedOut(f"job {self.id} is {read_status(outcome).state}, and has not ended")
+            raise JobNotEnded(self.id, read_status(outcome).state)
         return self.task.returned.read(outcome.raw, self.id)  # type: ignore[no-any-return]
 
     async def _outcome(self, wait_s: float) -> Outcome[Any]:

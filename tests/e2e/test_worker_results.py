@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from qclient import TimedOut, connect
+from qclient import connect
 from qclient import sync as qclient_sync
-from qclient.tasks import App, Job, JobFailed, Progress, State, Status
+from qclient.tasks import App, Job, JobFailed, JobNotEnded, Progress, State, Status
 from qclient.worker import Settings, Worker, current
 from tests.e2e.process import QServer
 
@@ -85,7 +85,7 @@ async def test_a_job_is_followed_from_its_put_to_its_end(server: QServer) -> Non
     async with app.connect(server.url):
         job = await convert.put()
         assert await job.status() == Status(job.id, State.WAITING)
-        with pytest.raises(TimedOut, match="is waiting"):
+        with pytest.raises(JobNotEnded, match="is waiting"):
             await job.result(timeout=0.05)
         async with working(app, server.url):
             status = await until(job, State.RUNNING)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from qclient import BadBody, BadRequest, Closed, NotFound, Outcome, Put, TimedOut
-from qclient.tasks import App, Job, JobFailed, Progress, State, Status
+from qclient import BadBody, BadRequest, Closed, ConnectionLost, NotFound, Outcome, Put
+from qclient.tasks import App, Job, JobFailed, JobNotEnded, Progress, State, Status
 from qclient.tasks.job import WAIT_S, read_progress, written_progress
 
 
@@ -130,10 +130,19 @@ async def test_a_job_that_has_not_ended_in_time_goes_on() -> None:
     answers = Answers(answer("leased"))
     with (
         app.bound(answers),
-        pytest.raises(TimedOut, match="job 7 is running, and has not ended within 0 s"),
+        pytest.raises(JobNotEnded, match="job 7 is running, and has not ended within 0 s") as late,
     ):
         await add.job(7).result(timeout=0)
     assert answers.waits == [0]
+    assert (late.value.id, late.value.state) == (7, State.RUNNING)
+
+
+async def test_a_job_that_has_not_ended_is_a_timeout_and_no_lost_connection() -> None:
+    with app.bound(Answers(answer("ready"))), pytest.raises(TimeoutError) as late:
+        await add.job(7).result(timeout=0)
+    assert isinstance(late.value, JobNotEnded)
+    assert not isinstance(late.value, ConnectionLost)
+    assert (late.value.code, late.value.is_retryable) == ("job-not-ended", True)
 
 
 async def test_an_answer_that_is_no_end_is_asked_again_for_what_is_left() -> None:
@@ -193,7 +202,7 @@ def test_a_synchronous_client_s_answer_is_read_the_same_way() -> None:
     assert add.job(7).read(answer("done", b'{"total":6}')) == Sum(6)
     with pytest.raises(JobFailed):
         add.job(7).read(answer("dead"))
-    with pytest.raises(TimedOut, match="job 7 is running"):
+    with pytest.raises(JobNotEnded, match=r"job 7 is running, and has not ended$"):
         add.job(7).read(answer("leased"))
 
 
