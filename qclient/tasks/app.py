@@ -250,8 +250,8 @@ class App:
             expression: minute, hour, day of the month, month, day of the week; see `Cron`.
             timezone: the IANA name of the zone whose clocks it means.
             catch_up: what becomes of times at which no worker ran: the first missed one is run
-                late (`once`), each is, up to a day late (`all`), or one begins within a minute
-                or never (`none`).
+                late (`once`), so is each of the last day (`all`), or one begins within a minute or
+                never (`none`).
 
         Raises:
             BadRequest: the expression or the zone can't be read, or the task needs arguments.

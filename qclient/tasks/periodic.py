@@ -13,7 +13,7 @@ besides it meanwhile was never put.
 
     catch_up    a due time at which no worker could run it
     once        the first of those missed is run when a worker is there again, up to 30 days late
-    all         each is run, up to a day late
+    all         each of the last day is run, and the first of those missed
     none        one is run if it begins within a minute, none later
 
 **Why never twice.** Nobody puts a due time that has passed for longer than REACH, and its key holds
@@ -45,7 +45,7 @@ REACH: Final[dict[CatchUp, timedelta]] = {
 
 LATE: Final[dict[CatchUp, timedelta]] = {
     "once": timedelta(days=30),
-    "all": timedelta(days=1),
+    "all": timedelta(days=30),  # without it nobody would know of the others
     "none": timedelta(minutes=1),
 }
 """So long after its time it may begin; then it expires. A queue's own ttl would end it too soon."""

@@ -63,6 +63,18 @@ async def test_what_was_missed_is_caught_up_as_the_policy_says(
     assert world.dues() == [*missed, "14:00"]
 
 
+async def test_after_more_than_a_day_all_catches_up_the_last_one() -> None:
+    world = World()
+    world.begin(every(3600, "all"))
+    await world.after(minutes=30)
+    world.workers.clear()
+    await world.after(hours=40)
+    world.begin(every(3600, "all"))
+    await world.after(minutes=1)
+    dues = sorted(due - START for _, due, _ in world.ran)
+    assert dues == [timedelta(hours=hour) for hour in (1, *range(17, 41))]
+
+
 async def test_a_new_task_has_missed_nothing() -> None:
     for catch_up in ("once", "all", "none"):
         world = World()
