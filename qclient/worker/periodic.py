@@ -7,6 +7,11 @@
 The worker's clock only says which time is the next one; that it has come says the server's, which
 keeps the message until then. A message that comes before its time by the clock here shows that this
 clock is late, and the one behind it is put at once.
+
+What waits at the server is put again each minute, and looked for: a PURGE takes the message and
+leaves its key. Then it is put once more, with a key made of the id of the one that is gone, which
+all workers find alike. Within the last hour before its time that is left out: by then a message
+that is gone may be one that has run, by a clock that is not this one's.
 """
 
 import asyncio
@@ -14,19 +19,20 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from qclient.errors import Error
+from qclient.errors import Error, NotFound
 from qclient.middleware import CallNext
+from qclient.reports import Put
 from qclient.tasks.envelope import Envelope
-from qclient.tasks.periodic import Periodic
+from qclient.tasks.periodic import SLACK, Periodic
 from qclient.tasks.schedule import EPOCH
 from qclient.worker.delivery import Delivery
 
 logger = logging.getLogger("qclient.worker")
 
 RENEW: Final = timedelta(minutes=1)
-"""What waits at the server is put again so often, lest a queue that was dropped loses it."""
+"""What waits at the server is put again so often, lest a DROP or a PURGE has taken it."""
 
 RETRY: Final = timedelta(seconds=5)
 PUT_S: Final = 60.0
@@ -37,8 +43,20 @@ MISSED_MAX: Final = 10_000
 
 AT_ONCE: Final = 100
 
-Put = Callable[[bytes, Envelope, str], Awaitable[object]]
-"""Stores a message; `Client.put_with`."""
+PURGES_MAX: Final = 100
+"""So often one due time is put again that was purged."""
+
+
+class Store(Protocol):
+    """Where messages are put: a client."""
+
+    def put_with(self, head: bytes, item: Envelope, dedup: str, /) -> Awaitable[Put]:
+        """Store one."""
+        ...
+
+    def peek(self, id: int, /) -> Awaitable[object]:  # noqa: A002
+        """See whether it is there: NotFound if not."""
+        ...
 
 
 class Line:
@@ -111,18 +129,18 @@ class PeriodicPuts:
 
     Args:
         entries: what is due when.
-        put: stores a message.
+        store: where messages are put.
         clock: the time, aware.
     """
 
     def __init__(
         self,
         entries: Iterable[Periodic],
-        put: Put,
+        store: Store,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._lines = [Line(each) for each in entries]
-        self._put = put
+        self._store = store
         self._clock = clock
         self._renew_at = clock() + RENEW
         self._news = asyncio.Event()
@@ -190,4 +208,20 @@ class PeriodicPuts:
 
     async def _put_one(self, periodic: Periodic, due: datetime, now: datetime) -> None:
         head = periodic.head(due, now)
-        await self._put(head, periodic.envelope(due), periodic.dedup(due))
+        envelope = periodic.envelope(due)
+        first = key = periodic.dedup(due)
+        for _ in range(PURGES_MAX):
+            put = await self._store.put_with(head, envelope, key)
+            if not (put.is_duplicate and await self._is_purged(put.id, due)):
+                break
+            key = f"{first}/{put.id}"
+
+    async def _is_purged(self, message_id: int, due: datetime) -> bool:
+        """Whether a message is gone that can't have run yet."""
+        if due - self._clock() <= SLACK:
+            return False
+        try:
+            await self._store.peek(message_id)
+        except NotFound:
+            return due - self._clock() > SLACK
+        return False

@@ -222,7 +222,7 @@ class Worker:
     async def _run_tasks(self, client: Client, fetching: Fetching) -> None:
         settings = self.settings
         runs = Runs(settings)
-        periodic = PeriodicPuts(self.app.periodic, client.put_with)
+        periodic = PeriodicPuts(self.app.periodic, client)
         self._slots = fetching.slots = Slots(
             settings.concurrency,
             periodic.around(compose(self.middleware, runs.run)),

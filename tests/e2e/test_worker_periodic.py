@@ -63,3 +63,15 @@ def test_what_is_due_in_months_is_seen_at_the_server_once(server: QServer, notes
     assert "dedup=yearly@" in listed
     assert "-01-01T01:30:00Z" in listed
     assert listed.endswith("OK 1\n")
+
+
+def test_what_was_purged_is_put_again_by_the_next_worker(server: QServer, notes: Notes) -> None:
+    def waiting() -> bytes:
+        return server.ask(b"LIST yearly\n")
+
+    with WorkerProcess(server.url, notes, app=APP):
+        wait_until(lambda: b"dedup=yearly@" in waiting())
+        assert server.ask(b"PURGE yearly\n") == b"OK 1\n"
+        with WorkerProcess(server.url, notes, app=APP):
+            wait_until(lambda: b"dedup=yearly@" in waiting())
+    assert waiting().endswith(b"OK 1\n")

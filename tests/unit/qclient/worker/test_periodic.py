@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qclient.errors import BadRequest
+from qclient.reports import Put
 from qclient.tasks import App
 from qclient.tasks.periodic import REACH, CatchUp, Periodic
 from qclient.tasks.schedule import Every
@@ -40,7 +41,7 @@ async def test_what_is_due_next_waits_at_the_server_while_nobody_works() -> None
     world.workers.clear()
     await world.after(minutes=10)
     assert world.dues() == ["11:00"]
-    assert [due for due, _, _ in world.stored] == [START + timedelta(hours=2)]
+    assert [due for due, *_ in world.stored] == [START + timedelta(hours=2)]
 
 
 @pytest.mark.parametrize(
@@ -165,6 +166,55 @@ async def test_a_queue_that_was_dropped_gets_its_next_due_time_again() -> None:
     assert len(world.ran) == 1
 
 
+async def test_what_a_purge_took_is_put_again_once_and_runs_at_its_time() -> None:
+    world = World()
+    for skew_s in (0, -900, 900):
+        world.begin(every(86400), skew_s=skew_s)
+    for _ in range(3):
+        await world.after(minutes=30)
+        world.stored.clear()
+    world.begin(every(86400))
+    await world.after(minutes=2)
+    assert len(world.stored) == 1
+    await world.after(days=1)
+    assert [(due, at - due) for _, due, at in world.ran] == [
+        (START + timedelta(hours=14), timedelta())
+    ]
+
+
+async def test_what_is_purged_shortly_before_its_time_may_have_run_and_is_not_put_again() -> None:
+    world = World()
+    world.begin(every(7200))
+    await world.after(minutes=59)
+    assert world.looked > 50
+    await world.after(minutes=3)
+    world.stored.clear()
+    await world.after(hours=3)
+    assert world.dues() == ["14:00"]
+
+
+async def test_what_ran_while_it_was_looked_for_is_not_put_again() -> None:
+    class Slow(World):
+        async def peek(self, id: int) -> None:  # noqa: A002
+            self.now += timedelta(minutes=90)
+            self.stored.clear()  # another worker has it
+            await super().peek(id)
+
+    world = Slow()
+    world.begin(every(7200))
+    await world.after(minutes=1, seconds=30)
+    assert (world.looked, world.stored) == (1, [])
+
+
+async def test_what_is_due_within_the_hour_is_not_looked_for() -> None:
+    world = World()
+    world.begin(every(1800))
+    world.begin(every(1800))
+    await world.after(hours=3)
+    assert world.duplicates > 0
+    assert world.looked == 0
+
+
 async def test_a_message_says_how_long_it_and_its_key_hold() -> None:
     world = World()
     world.begin(every(3600, priority=9, queue="reports"), every(3600, "all", "b", ttl=60))
@@ -193,13 +243,14 @@ STEPS = st.lists(
         st.tuples(st.just("pass"), st.sampled_from([0.5, 10.0, 61.0, 900.0, 4000.0])),
         st.tuples(st.just("stall"), st.sampled_from([5.0, 400.0])),
         st.tuples(st.just("full"), st.booleans()),
+        st.tuples(st.just("purge"), st.just(0)),
     ),
     max_size=15,
 )
 
 
 @settings(max_examples=100, deadline=None)
-@given(STEPS, st.sampled_from(["once", "all", "none"]), st.sampled_from([100.0, 3600.0]))
+@given(STEPS, st.sampled_from(["once", "all", "none"]), st.sampled_from([100.0, 7200.0]))
 def test_nothing_runs_twice_whatever_happens(
     steps: list[tuple[str, Any]], catch_up: CatchUp, period_s: float
 ) -> None:
@@ -216,6 +267,8 @@ def test_nothing_runs_twice_whatever_happens(
                 world.now += timedelta(seconds=value)
             elif word == "full":
                 world.is_full = value
+            elif word == "purge":
+                world.stored.clear()
         dues = [due for _, due, _ in world.ran]
         assert len(set(dues)) == len(dues)
         assert all(due <= at for _, due, at in world.ran)
@@ -286,19 +339,21 @@ def test_what_cannot_be_put_by_itself_is_refused() -> None:
 
 
 async def test_it_runs_by_the_loop_s_timer_and_ends_when_cancelled() -> None:
-    world = World()
-    world.now = datetime.now(UTC)
     third = asyncio.Event()
 
-    async def put(*given: Any) -> None:
-        await world.put(*given)
-        if len(world.stored) == 3:
-            third.set()
+    class Watched(World):
+        async def put_with(self, *given: Any) -> Put:
+            put = await super().put_with(*given)
+            if len(self.stored) == 3:
+                third.set()
+            return put
 
-    run = asyncio.create_task(PeriodicPuts([every(0.05)], put).run())
+    world = Watched()
+    world.now = datetime.now(UTC)
+    run = asyncio.create_task(PeriodicPuts([every(0.05)], world).run())
     async with asyncio.timeout(10):
         await third.wait()
     run.cancel()
     with pytest.raises(asyncio.CancelledError):
         await run
-    assert len({due for due, _, _ in world.stored}) == 3
+    assert len({due for due, *_ in world.stored}) == 3
