@@ -22,8 +22,6 @@ REASON_BYTES_MAX: Final = 4096
 PROGRESS_BYTES_MAX: Final = 4096
 QUEUES_PER_GET_MAX: Final = 64
 LIST_COUNT_DEFAULT: Final = 100
-LIST_SCAN_MAX: Final = 5_000
-"""How many messages one LIST looks at before it answers with `next=`: 1 to 3 ms of work."""
 
 PRIORITY_DEFAULT: Final = 4
 PRIORITY_MAX: Final = 9
@@ -87,11 +85,17 @@ STOP_S_MAX: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one client may ask of the server; the last two bound what all may together."""
+    """What one client may ask of the server; the last two bound what all may together.
+
+    Attributes:
+        list_scan_max: how many messages one LIST looks at before it answers with `next=`: 1 to 3 ms
+            of work.
+    """
 
     line_bytes_max: int = 1 << 20
     count_max: int = 1000
     reply_bytes_max: int = 4 << 20
+    list_scan_max: int = 5_000
     wait_s_max: float = 3600.0
     lease_s_max: float = 12 * 3600.0
     queues_max: int = 100_000

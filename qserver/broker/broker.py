@@ -15,6 +15,7 @@ nothing.
 
 from bisect import bisect_left, insort
 from collections import deque
+from typing import Final
 
 from qserver.broker.message import DEAD, DELAYED, DONE, GONE, LEASED, READY, Message
 from qserver.broker.queue import Queue
@@ -29,11 +30,17 @@ MESSAGE_OVERHEAD = 320
 """Bytes that a queued message costs besides its body: measured by benchmarks.memory."""
 
 
+COUNTED: Final = (
+    *("acks", "deads", "duplicates", "expiries", "leases"),
+    *("losses", "nacks", "puts", "releases"),
+)
+"""What is counted, in the order in which it is told."""
+
+
 class Counters:
     """How often things happened since the start."""
 
-    __slots__ = ("acks", "deads", "duplicates", "expiries", "leases", "losses", "nacks", "puts",
-                 "releases")  # fmt: skip
+    __slots__ = COUNTED
 
     def __init__(self) -> None:
         self.puts = 0

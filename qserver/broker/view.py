@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from heapq import nsmallest
 from typing import NamedTuple
 
-from qserver.broker.broker import Broker
+from qserver.broker.broker import COUNTED, Broker
 from qserver.broker.message import READY, STATES, Message
 from qserver.broker.queue import Queue
 from qserver.broker.session import Session
-from qserver.config import LIST_SCAN_MAX
 
 
 class QueuePage(NamedTuple):
@@ -45,7 +44,7 @@ def list_messages(
 ) -> MessagePage:
     """Messages of a queue in order of id, from behind `after`.
 
-    It looks at `LIST_SCAN_MAX` messages at most, so that a page costs the same in a queue of
+    It looks at `list_scan_max` messages at most, so that a page costs the same in a queue of
     millions. Where the states asked for hold few messages, only these are looked at.
     """
     queue = broker.queues.get(name)
@@ -53,8 +52,8 @@ def list_messages(
         return MessagePage([], None)
     rows: list[Message] = []
     size = broker.limits.reply_bytes_max
-    for looked_at, message_id in enumerate(_candidates(queue, states, after)):
-        if len(rows) == count or size <= 0 or looked_at == LIST_SCAN_MAX:
+    for looked_at, message_id in enumerate(_candidates(broker, queue, states, after)):
+        if len(rows) == count or size <= 0 or looked_at == broker.limits.list_scan_max:
             return MessagePage(rows, after)
         after = message_id
         message = broker.messages.get(message_id)
@@ -69,11 +68,13 @@ def list_messages(
     return MessagePage(rows, None)
 
 
-def _candidates(queue: Queue, states: list[int] | None, after: int) -> Iterator[int]:
+def _candidates(
+    broker: Broker, queue: Queue, states: list[int] | None, after: int
+) -> Iterator[int]:
     """Ids above `after` in order, among them all of the messages in those states."""
     if states is not None and READY not in states:
         held = [queue.held(state) for state in states]
-        if sum(map(len, held)) <= LIST_SCAN_MAX:
+        if sum(map(len, held)) <= broker.limits.list_scan_max:
             ids = (message_id for table in held for message_id in table if message_id > after)
             return iter(sorted(ids))
     return queue.ids_after(after)
@@ -105,6 +106,6 @@ def stats(broker: Broker) -> dict[str, int]:
     figures["waiting_results"] = sum(map(len, broker.result_waiters.values()))
     figures["sessions"] = len(broker.sessions)
     figures["message_memory_bytes"] = broker.memory
-    for name in counters.__slots__:
+    for name in COUNTED:
         figures[f"{name}_total"] = getattr(counters, name)
     return figures

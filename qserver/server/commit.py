@@ -48,6 +48,7 @@ class Committer:
 
     Attributes:
         is_behind: whether `commit` is to be called again soon, since there is more to move.
+        retry_s: how long a batch that found no room waits until it is tried again.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Committer:
         failed: Callable[[StorageError, int], None],
     ) -> None:
         self.is_behind = False
+        self.retry_s = ROOM_RETRY_S
         self._journal = journal
         self._recorder = recorder
         self._broker = broker
@@ -181,7 +183,7 @@ class Committer:
             return
         self._is_busy = True
         loop = asyncio.get_running_loop()
-        self._room_timer = loop.call_later(ROOM_RETRY_S, self._try_again)
+        self._room_timer = loop.call_later(self.retry_s, self._try_again)
 
     def _try_again(self) -> None:
         self._room_timer = None

@@ -6,6 +6,7 @@ the server, so that several verbs can share a turn.
 """
 
 from copy import deepcopy
+from dataclasses import fields
 from math import inf
 from typing import Any, NamedTuple
 
@@ -284,7 +285,7 @@ class World:
     def configure(self, queue: str, changes: dict[str, Any]) -> None:
         settings = admin.configure(self.broker, queue, changes)
         assert {
-            name: getattr(settings, name) for name in settings.__slots__
+            field.name: getattr(settings, field.name) for field in fields(settings)
         } == self.model.configure(queue, changes)
 
     def pause(self, queue: str, *, paused: bool) -> None:

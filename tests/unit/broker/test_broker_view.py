@@ -60,10 +60,8 @@ def test_a_queue_that_is_not_there_is_an_empty_one(bench: Bench) -> None:
     assert page(bench) == ([], None)
 
 
-def test_a_page_looks_at_a_bounded_number_of_messages(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(view, "LIST_SCAN_MAX", 4)
+def test_a_page_looks_at_a_bounded_number_of_messages() -> None:
+    bench = Bench(limits=Limits(list_scan_max=4))
     for n in range(10):
         bench.put(key="wanted" if n in (1, 8) else "other")
     assert page(bench, key="wanted") == ([2], 4)
@@ -71,10 +69,8 @@ def test_a_page_looks_at_a_bounded_number_of_messages(
     assert page(bench, key="wanted", after=8) == ([9], None)
 
 
-def test_a_state_with_few_messages_is_not_looked_for_among_all(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(view, "LIST_SCAN_MAX", 4)
+def test_a_state_with_few_messages_is_not_looked_for_among_all() -> None:
+    bench = Bench(limits=Limits(list_scan_max=4))
     for _ in range(100):
         bench.put()
     held = bench.get(count=99)
@@ -83,10 +79,8 @@ def test_a_state_with_few_messages_is_not_looked_for_among_all(
     assert page(bench, states=[LEASED], after=98) == ([99], None)
 
 
-def test_a_state_with_many_messages_is_looked_for_page_by_page(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(view, "LIST_SCAN_MAX", 4)
+def test_a_state_with_many_messages_is_looked_for_page_by_page() -> None:
+    bench = Bench(limits=Limits(list_scan_max=4))
     for _ in range(10):
         bench.put()
     bench.get(count=6)

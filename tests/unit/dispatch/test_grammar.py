@@ -3,8 +3,7 @@
 import pytest
 
 from qserver.config import Limits
-from qserver.dispatch import grammar
-from qserver.dispatch.grammar import Grammar, refuse_rest, split_receipts, split_word
+from qserver.dispatch.grammar import _NAMES_KEPT, Grammar, refuse_rest, split_receipts, split_word
 from qserver.errors import RequestError
 
 
@@ -63,12 +62,12 @@ def test_what_is_left_over_is_named_and_a_wrong_option_as_one(left: bytes, text:
     assert str(caught.value).startswith(text)
 
 
-def test_names_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grammar, "_NAMES_KEPT", 3)
+def test_names_are_remembered_up_to_a_bound() -> None:
     known = Grammar(Limits())
-    for word in (b"a", b"b", b"c", b"a", b"d", b"e"):
+    words = [b"q%d" % number for number in range(_NAMES_KEPT + 2)]
+    for word in (words[0], *words):
         assert known.queue_name(word) == word.decode()
-        assert len(known._names) <= 3
+        assert len(known._names) <= _NAMES_KEPT
     with pytest.raises(RequestError, match="is no name"):
         known.queue_name(b".x")
-    assert sorted(known._names) == [b"d", b"e"]
+    assert list(known._names) == words[-2:]

@@ -2,7 +2,6 @@
 
 import pytest
 
-from qserver.broker import view
 from qserver.config import Limits
 from tests.sim import Peer, Sim
 
@@ -120,10 +119,8 @@ def test_list_without_a_count_keeps_to_a_count_max_below_that() -> None:
     assert peer.ask("LIST")[-1] == "OK 2 next=b"
 
 
-def test_a_page_may_be_empty_and_still_say_next(
-    peer: Peer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(view, "LIST_SCAN_MAX", 3)
+def test_a_page_may_be_empty_and_still_say_next() -> None:
+    peer = Sim(Limits(list_scan_max=3)).connect()
     peer.send(b"PUT a 1\n" * 4 + b"PUT a key=k 5\n")
     assert peer.ask("LIST a key=k") == ["OK 0 next=3"]
     assert peer.ask("LIST a key=k after=3") == ["* 5 ready key=k 5", "OK 1"]

@@ -10,7 +10,6 @@ from qserver.broker.broker import Broker
 from qserver.broker.put import put
 from qserver.config import Limits
 from qserver.errors import RequestError, StorageError, StorageFull
-from qserver.server import commit as commit_module
 from qserver.server.commit import Committer
 from qserver.server.compactor import Compactor
 from qserver.storage.file import open_directory
@@ -43,6 +42,7 @@ class World:
         limits: Limits | None = None,
         segment_bytes_max: int = 1 << 20,
         sync_s: float | None = None,
+        retry_s: float = 0.0,
     ) -> None:
         self.disk = SimDisk()
         self.journal = open_directory(
@@ -61,6 +61,7 @@ class World:
             sync_s,
             lambda error, _: self.failures.append(error),
         )
+        self.committer.retry_s = retry_s
         self.client = Client()
 
     def put(self) -> None:
@@ -89,11 +90,6 @@ class World:
         stored = b"".join(records for _, records in journal.replay())
         journal.close()
         return stored
-
-
-@pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commit_module, "ROOM_RETRY_S", 0)
 
 
 async def test_replies_wait_while_there_is_no_room_and_come_in_order_when_there_is() -> None:
@@ -164,11 +160,8 @@ async def test_a_put_is_refused_once_the_disk_is_full_and_taken_when_it_is_not()
     world.put()
 
 
-async def test_puts_are_refused_from_the_moment_a_batch_waits(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(commit_module, "ROOM_RETRY_S", 60)
-    world = World()
+async def test_puts_are_refused_from_the_moment_a_batch_waits() -> None:
+    world = World(retry_s=60)
     world.fill(reserve=False)
     world.put()
     await world.settle()
@@ -274,11 +267,8 @@ async def test_a_stop_that_finds_the_disk_full_says_so() -> None:
         await world.committer.drain()
 
 
-async def test_a_stop_stores_what_waited_if_there_is_room_by_then(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(commit_module, "ROOM_RETRY_S", 60)
-    world = World()
+async def test_a_stop_stores_what_waited_if_there_is_room_by_then() -> None:
+    world = World(retry_s=60)
     world.fill(reserve=False)
     world.put()
     await world.settle()
