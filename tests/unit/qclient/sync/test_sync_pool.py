@@ -174,8 +174,8 @@ def test_a_forked_process_makes_connections_of_its_own(fake: Fake) -> None:
 
 def test_a_forked_process_does_not_wait_for_locks_of_threads_that_it_has_not(fake: Fake) -> None:
     with connect(fake.url, connections_max=1, waiting_max=1) as client:
-        client._pool.places.acquire()
-        client._pool.waiting.acquire()
+        client._pool.places.__enter__()
+        client._pool.waiting.__enter__()
         client._pool._lock.acquire()
         client.renew()
         client.ping()
