@@ -118,7 +118,7 @@ class Connection:
             if reply:
                 self._send_or_hold(reply)
             client.wrote = False
-        self._server.end_turn_soon()
+        self._server.end_turn_soon(now)
         if not self._is_reading or not self._may_write or conversation.backlog or self._held_bytes:
             self._read_or_pause()
         if client.is_gone or client.is_leaving:

@@ -40,6 +40,7 @@ from qserver.server.compactor import Compactor
 from qserver.server.connection import BUSY_ERROR, Connection
 from qserver.server.listener import Expect, Listener
 from qserver.server.peak import Peak
+from qserver.server.stalls import STALL_S, Stalls
 from qserver.storage.record import replay
 from qserver.storage.recorder import recorder_for
 
@@ -107,6 +108,8 @@ class Server:
         self._expected: set[Connection] = set()
         self._to_go_on: dict[Connection, None] = {}
         self._turn_is_set = False
+        self._turn_began = 0.0
+        self._stalls = Stalls()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._clock_timer: asyncio.TimerHandle | None = None
@@ -276,14 +279,16 @@ class Server:
         self._to_go_on[connection] = None
         self.end_turn_soon()
 
-    def end_turn_soon(self) -> None:
-        """Let the turn end when all sockets have been read."""
+    def end_turn_soon(self, began: float | None = None) -> None:
+        """Let the turn end when all sockets have been read; it began then, or now."""
         if not self._turn_is_set:
             self._turn_is_set = True
+            self._turn_began = self.now() if began is None else began
             asyncio.get_running_loop().call_soon(self._end_turn)
 
     def _end_turn(self) -> None:
         self._turn_is_set = False
+        began = self._turn_began
         now = self.now()
         if self._to_go_on:
             self._let_go_on(now)
@@ -292,6 +297,9 @@ class Server:
         if self._to_go_on or (self._committer.is_behind and not self._committer.is_busy):
             self.end_turn_soon()
         self._set_timer(now)
+        took_s = self.now() - began
+        if took_s > STALL_S or took_s > self._stalls.longest_s:
+            self._stalls.note(took_s)
 
     def _let_go_on(self, now: float) -> None:
         to_go_on, self._to_go_on = self._to_go_on, {}
@@ -319,11 +327,12 @@ class Server:
         self._timer = None
         now = self.now()
         timers.tick(self.broker, now)
-        self.end_turn_soon()
+        self.end_turn_soon(now)
 
     def _check_clock(self) -> None:
         self._check_room()
         self._peak.look()
+        self._stalls.look()
         if self._follow_clock():
             self.end_turn_soon()
         loop = asyncio.get_running_loop()
@@ -374,6 +383,7 @@ class Server:
             "connections_accepted_total": self._accepted,
             "connections_refused_total": self._refused,
             "connections_stalled_total": self._stalled,
+            **self._stalls.figures(),
             **self._journal.stats(),
             "live_bytes": (live := live_bytes(self.broker)),
             "dead_bytes": max(self._journal.size - live, 0),

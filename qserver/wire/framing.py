@@ -8,7 +8,13 @@ of n bytes costs n, in whatever pieces it comes.
 A line over the limit loses the framing: what follows can't be told apart from its rest.
 """
 
+from io import BytesIO
+from typing import Final
+
 from qserver.errors import FramingError
+
+LONG_LINE_BYTES: Final = 256
+"""From here on `memchr` finds the end of a line in less time than a loop over its bytes."""
 
 
 class LineReader:
@@ -37,7 +43,7 @@ class LineReader:
             The lines; and, when the framing is lost, why. Then the lines are those before that,
             and no more may be fed.
         """
-        lines = data.split(b"\n")
+        lines = data.split(b"\n") if data.find(b"\n") < LONG_LINE_BYTES else _split_long(data)
         rest = lines.pop()
         if rest or self._held or len(data) > self._line_bytes_max or b"\r" in data:
             return self._feed_with_care(data, lines, rest)
@@ -71,3 +77,12 @@ class LineReader:
         return FramingError(
             "too-long", f"a line may have {self._line_bytes_max} bytes, this one has more"
         )
+
+
+def _split_long(data: bytes) -> list[bytes]:
+    """As `split` at each LF, which looks at every byte by itself: quicker where lines are long."""
+    pieces = BytesIO(data).readlines()
+    rest = b"" if data.endswith(b"\n") else pieces.pop()
+    lines = [piece[:-1] for piece in pieces]
+    lines.append(rest)
+    return lines

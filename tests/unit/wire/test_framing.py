@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qserver.wire.framing import LineReader
+from qserver.wire.framing import LONG_LINE_BYTES, LineReader
 
 LINES = b"PING\nPUT a {}\r\n\n\r\n# x\r\rGET\x0b\x85 a\n\r\r\n"
 READ = [b"PING", b"PUT a {}", b"", b"", b"# x\r\rGET\x0b\x85 a", b"\r"]
@@ -141,3 +141,15 @@ def test_any_lines_in_any_pieces_come_out_as_they_went_in(
     cuts = sorted(data.draw(st.lists(st.integers(0, len(sent)), max_size=6)))
     pieces = [sent[a:b] for a, b in itertools.pairwise([0, *cuts, len(sent)])]
     assert Pieces().feed(*pieces) == [line.removesuffix(b"\r") for line in lines]
+
+
+@given(
+    st.lists(st.sampled_from([0, 1, LONG_LINE_BYTES - 1, LONG_LINE_BYTES, 3000]), max_size=6),
+    st.sampled_from([b"", b"\r", b"\n", b"x", b"x" * LONG_LINE_BYTES]),
+)
+def test_long_lines_are_cut_as_short_ones_are(lengths: list[int], tail: bytes) -> None:
+    data = b"\n".join(b"y" * length for length in lengths) + tail
+    reader = LineReader(10_000)
+    *lines, rest = data.split(b"\n")
+    assert reader.feed(data) == (lines, None)
+    assert reader.feed(b"\n") == ([rest.removesuffix(b"\r")], None)
