@@ -19,7 +19,7 @@ import signal
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from qclient.backoff import Backoff
@@ -178,7 +178,7 @@ class Crew:
         )
         self._processes[number] = process
         if self._stopping.is_set():
-            process.send_signal(signal.SIGTERM)
+            self._send(signal.SIGTERM, [process])
         code = await process.wait()
         del self._processes[number]
         return code
@@ -214,9 +214,11 @@ class Crew:
             each.cancel()
 
     def _send(self, number: signal.Signals, to: Sequence[Process] | None = None) -> None:
+        """Not by `send_signal`: it may take the code of one that ends from who waits for it."""
         for process in list(self._processes.values()) if to is None else to:
             if process.returncode is None:
-                process.send_signal(number)
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, number)
 
     @contextmanager
     def _handling_signals(self) -> "Iterator[None]":

@@ -148,6 +148,19 @@ async def test_a_change_starts_all_again_also_those_that_died(
     assert await run == 137
 
 
+async def test_signals_to_one_that_is_ending_do_not_hide_how_it_ended(tmp_path: Path) -> None:
+    made = Play(tmp_path, "", count=0).crew()
+    codes = set()
+    for _ in range(40):
+        process = await asyncio.create_subprocess_exec("sleep", "60")
+        for _ in range(2000):  # it ends meanwhile
+            made._send(signal.SIGTERM, [process])
+        codes.add(await process.wait())
+        made._send(signal.SIGTERM, [process])
+    assert codes == {-signal.SIGTERM}
+    await made.run()
+
+
 async def test_workers_are_told_when_the_first_is_gone(tmp_path: Path) -> None:
     play = Play(tmp_path, "os.read(0, 1)", count=1)
     made = play.crew()
