@@ -370,9 +370,9 @@ class Client(Caretaker):
 
 
 def _maker(settler: Settler, decode: Callable[[bytes], Any]) -> verbs.Make[Message[Any]]:
-    def make(receipt: str, queue: str, raw: bytes, metadata: dict[str, Any] | None) -> Message[Any]:
-        if metadata is None:  # nearly always, and half the time
-            return Message(receipt, queue, raw, decode, _settler=settler)
-        return Message(receipt, queue, raw, decode, _settler=settler, **metadata)
-
-    return make
+    """A lambda, since a function's annotations would be evaluated for each GET."""
+    return lambda receipt, queue, raw, metadata: (
+        Message(receipt, queue, raw, decode, _settler=settler)
+        if metadata is None  # nearly always, and half the time
+        else Message(receipt, queue, raw, decode, _settler=settler, **metadata)
+    )

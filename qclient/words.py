@@ -48,10 +48,14 @@ def name(value: str) -> bytes:
 
 def names(values: Iterable[str]) -> bytes:
     """One or more queues, in order, as a GET takes them."""
-    joined = b",".join([name(value) for value in values])
-    if not joined:
+    return _names(tuple(values))
+
+
+@lru_cache(maxsize=4096)
+def _names(values: tuple[str, ...]) -> bytes:
+    if not values:
         raise BadRequest("name at least one queue")
-    return joined
+    return b",".join([name(value) for value in values])
 
 
 def text(value: str) -> bytes:
