@@ -40,6 +40,7 @@ synchronous client can stand on the same ground:
     sync/link.py         what becomes of a request whose connection is lost, or that is broken off
     sync/message.py      a leased message that settles itself
     sync/caretaker.py    the verbs that look at messages and look after queues
+    sync/consuming.py    an endless loop over messages
     sync/client.py       the client: one typed method per verb
     sync/opening.py      connect
 

@@ -4,7 +4,7 @@
 
     with connect("qserver://127.0.0.1:7711") as client:
         client.put("emails", {"to": "ada@example.com"})
-        for message in client.get("emails", wait=20):
+        for message in client.consume("emails"):
             with message:  # acked at the end; nacked, with the reason, on an exception
                 send(message.body)
 

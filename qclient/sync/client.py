@@ -4,7 +4,7 @@
 threads and no event loop run behind it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, Self, TypeVar, overload
 
@@ -17,6 +17,7 @@ from qclient.puts import Puts, ids
 from qclient.replies import Request
 from qclient.reports import Outcome, Put, Server, Settled
 from qclient.sync.caretaker import Caretaker
+from qclient.sync.consuming import consume
 from qclient.sync.dialler import Dialler
 from qclient.sync.link import Link
 from qclient.sync.message import Message, Settler
@@ -202,6 +203,46 @@ class Client(Caretaker):
 
         request(seconds)  # what is wrong with it is said before a place is waited for
         return self._link.run_waiting(request, seconds)
+
+    @overload
+    def consume(
+        self,
+        *queues: str,
+        count: int = 1,
+        wait: Duration | None = None,
+        lease: Duration | None = None,
+    ) -> Iterator[Message[Any]]: ...
+    @overload
+    def consume(
+        self,
+        *queues: str,
+        type: type[T],
+        count: int = 1,
+        wait: Duration | None = None,
+        lease: Duration | None = None,
+    ) -> Iterator[Message[T]]: ...
+    def consume(
+        self,
+        *queues: str,
+        type: Any = None,  # noqa: A002
+        count: int = 1,
+        wait: Duration | None = None,
+        lease: Duration | None = None,
+    ) -> Iterator[Message[Any]]:
+        """Messages one after the other, for ever: `for message in client.consume("emails"): …`.
+
+        Each is to be settled, by `with message:` best. Leaving the loop releases what was fetched
+        for it and not begun.
+
+        Args:
+            queues: the first is emptied first.
+            type: what to decode bodies into; see `get`.
+            count: how many are fetched at once. More than one is faster, and the last of them
+                waits here for those before it: within the lease, which nothing extends.
+            wait: the loop ends when nothing has come for so long; never by default.
+            lease: how long each is held; each queue's setting by default.
+        """
+        return consume(self, queues, wanted=type, count=count, wait=wait, lease=lease)
 
     def ack(self, *receipts: str | Delivery[Any]) -> Settled:
         """The work is done: these messages are gone. At most the server's `count_max` at once."""

@@ -20,7 +20,10 @@ ONLY_ASYNC = {
     "too_long": "for the command line",
     "lease": "for Consumer, which settles its messages itself",
 }
-ONLY_SYNC = {"renew": "after a fork"}
+ONLY_SYNC = {
+    "renew": "after a fork",
+    "consume": "the asynchronous one has Consumer, which fetches ahead and keeps leases",
+}
 ONLY_ASYNC_MESSAGE: dict[str, str] = {}
 ONLY_ASYNC_CONNECT = {"in_flight_max"}  # one request a connection here
 ONLY_SYNC_CONNECT = {"connections_max"}
