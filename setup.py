@@ -20,8 +20,8 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 
-NEEDED = ("mypy>=2", "msgspec>=0.19")
-"""What a compiled build needs: mypyc is a part of mypy, which looks into msgspec for its types."""
+NEEDED = ("mypy>=2", "msgspec>=0.19", "structlog>=24")
+"""What a compiled build needs: mypyc is a part of mypy, which looks into the others for types."""
 
 ROOMS = ("wire", "broker", "dispatch")
 """Rooms that are compiled as wholes."""
