@@ -194,11 +194,20 @@ def test_a_journal_that_can_not_be_written_stops_the_server_and_loses_nothing_ac
         assert ready >= stored
 
 
+FAULT_IN_STATS = """
+from qserver.storage.file import FileJournal
+stats = FileJournal.stats
+def once(journal):  # the start asks for it
+    FileJournal.stats = lambda _journal: 1 / 0
+    return stats(journal)
+FileJournal.stats = once
+"""
+
+
 def test_a_fault_of_ours_ends_the_process_at_once_and_loses_nothing_acknowledged(
     tmp_path: Path,
 ) -> None:
-    planted = "from qserver.broker import view\nview.stats = lambda broker: 1 / 0"
-    with QServer(tmp_path, planted=planted) as server:
+    with QServer(tmp_path, planted=FAULT_IN_STATS) as server:
         assert server.ask(b"PUT q 1\n") == b"OK 1\n"
         assert server.ask(b"STATS\n") == b""
         assert server.wait() == 70

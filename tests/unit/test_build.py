@@ -1,7 +1,9 @@
 """Which build runs, and which one is made."""
 
+import ast
 import importlib.util
 import sys
+from collections.abc import Iterator
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from types import ModuleType
@@ -52,6 +54,33 @@ def test_whole_rooms_are_compiled_but_what_is_left_out(setup_py: ModuleType) -> 
     }
     assert there - {*setup_py.files()} == {*setup_py.LEFT_OUT}
     assert {*setup_py.files()} - there == {*setup_py.MORE}
+
+
+def test_every_library_that_compiled_modules_import_is_there_to_be_read(
+    setup_py: ModuleType,
+) -> None:
+    looked_at: set[str] = set()
+    libraries: set[str] = set()
+    to_do = {*setup_py.files()}
+    while to_do:
+        path = to_do.pop()
+        looked_at.add(path)
+        for module in imported((ROOT / path).read_text()):
+            if module.split(".")[0] != "qserver":
+                libraries.add(module.split(".")[0])
+            elif (file := module.replace(".", "/") + ".py") not in looked_at:
+                to_do |= {file} & {str(p.relative_to(ROOT)) for p in ROOT.glob("qserver/**/*.py")}
+    needed = {requirement.split(">=")[0] for requirement in setup_py.NEEDED}
+    assert libraries - {*sys.stdlib_module_names} == needed - {"mypy"}
+
+
+def imported(source: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 @pytest.mark.parametrize("asked", [None, "", "0"])
