@@ -1,6 +1,7 @@
 """Connecting and closing, and the client's methods."""
 
 import asyncio
+import re
 import socket
 from typing import Any
 
@@ -43,6 +44,17 @@ def test_every_put_has_a_key_of_its_own() -> None:
                 await each.put("q", 1)
             await client.put_many("q", [1, 2])
             assert len({line.split("dedup=")[1] for line in server.sent("PUT")}) == 5
+
+    virtual(main())
+
+
+def test_a_put_without_options_is_its_queue_a_short_bare_key_and_the_body() -> None:
+    async def main() -> None:
+        async with connected() as (server, client):
+            await client.put("q", {"n": 1})
+            await client.put_many("q", [{"n": 1}, {"n": 1}])
+            plain = re.compile(r'PUT q dedup=[A-Za-z0-9_-]{9,12} \{"n":1\}')
+            assert [bool(plain.fullmatch(line)) for line in server.sent("PUT")] == [True] * 3
 
     virtual(main())
 
