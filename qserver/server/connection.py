@@ -77,6 +77,7 @@ class Connection:
             self._conversation.hear(data)
             self._heard_at = now = self._server.now()
             self.go_on(now)
+            self._server.heard(now)
 
     def eof_received(self) -> bool:
         """The client has closed its side; answers whether the other stays open for replies."""
@@ -118,7 +119,6 @@ class Connection:
             if reply:
                 self._send_or_hold(reply)
             client.wrote = False
-        self._server.end_turn_soon(now)
         if not self._is_reading or not self._may_write or conversation.backlog or self._held_bytes:
             self._read_or_pause()
         if client.is_gone or client.is_leaving:
@@ -187,6 +187,7 @@ class Connection:
         if self._transport is not None and not self._is_closing:
             self._conversation.stop_hearing()
             self.go_on(now)
+            self._server.end_turn_soon(now)
 
     def abandon(self) -> None:
         """The journal has failed while a reply was held: whether that was done is unknown."""

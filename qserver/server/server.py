@@ -107,6 +107,7 @@ class Server:
         self._connections: dict[Connection, None] = {}
         self._expected: set[Connection] = set()
         self._to_go_on: dict[Connection, None] = {}
+        self._is_kept = journal.is_kept
         self._turn_is_set = False
         self._turn_began = 0.0
         self._stalls = Stalls()
@@ -278,6 +279,18 @@ class Server:
         """Let the connection's conversation go on at the end of the turn."""
         self._to_go_on[connection] = None
         self.end_turn_soon()
+
+    def heard(self, began: float) -> None:
+        """A connection has said something at that time, and is answered as far as that goes.
+
+        The turn ends when the other sockets have been read too, so that all share a batch; or now,
+        if there is nothing to share or nobody to share it with: that saves a turn of the loop.
+        """
+        if self._turn_is_set or (self._is_kept and len(self._connections) > 1):
+            self.end_turn_soon(began)
+        else:
+            self._turn_began = began
+            self._end_turn()
 
     def end_turn_soon(self, began: float | None = None) -> None:
         """Let the turn end when all sockets have been read; it began then, or now."""
