@@ -173,8 +173,17 @@ class RealDisk:
         return path.read_bytes()
 
     def is_linked(self, file: int) -> bool:
-        """From its inode: about a microsecond."""
-        return os.fstat(file).st_nlink > 0
+        """By the kernel's own list of open files: about two microseconds.
+
+        Not from its inode where that can be helped. Whoever asks for an inode's times, as fstat
+        does, has the next write change them for certain, and the sync of such a write takes half as
+        long again, on Linux from 6.13 on.
+        """
+        try:
+            name = os.readlink(f"/proc/self/fd/{file}")  # noqa: PTH115 - half as long as a Path
+            return not name.endswith(" (deleted)")
+        except OSError:  # no Linux, or no /proc
+            return os.fstat(file).st_nlink > 0
 
     def sync_directory(self, path: Path) -> None:
         """A directory is synced through a descriptor of its own."""

@@ -1,9 +1,10 @@
 """The file driver: a journal in a directory of segments, written by one process.
 
 A batch is one write: its records and their seal. Then, if it is to survive a power cut, one sync.
-Where the two happen depends on who waits. A thread costs about 0.1 ms and lets the loop go on, so
-it is used unless the last few syncs were quick and one client waits; a commit that needs no sync
-is done where it stands, since writing to the system's memory is quicker than a thread.
+Where the two happen depends on how long they take and who waits. A thread lets the loop go on, and
+costs about 0.1 ms of CPU, and more of waiting. So it is used unless the last few syncs were quick:
+very quick, where several clients wait. A commit that needs no sync is done where it stands, since
+writing to the system's memory is quicker than a thread.
 
     segment under way ── commit takes it past its size ──► `segment` names the next one at once;
                                                            its file is made by the next commit:
@@ -52,6 +53,9 @@ SEGMENTS_PER_DISK_MIN: Final = 16
 
 _QUICK_S: Final = 0.001
 """A sync that takes less may hold up the loop, if nobody else waits."""
+
+_VERY_QUICK_S: Final = 0.0002
+"""A sync that takes less may hold up the loop whoever waits: a thread would take as much of it."""
 
 _QUICK_SYNCS: Final = 8
 """So many quick ones in a row before that is believed."""
@@ -131,6 +135,7 @@ class FileJournal:
         self._committing = False
         self._syncs_under_way = 0
         self._quick_syncs = 0
+        self._very_quick_syncs = 0
 
     @property
     def position(self) -> int:
@@ -306,7 +311,8 @@ class FileJournal:
     def _may_wait_here(self, waiting: int) -> bool:
         # The system reports a failed sync to one of two that run at a time: the other one's "done"
         # would be a lie. So beside a sync in the thread, none is made here.
-        return waiting <= 1 and self._quick_syncs >= _QUICK_SYNCS and not self._syncs_under_way
+        quick = self._quick_syncs if waiting <= 1 else self._very_quick_syncs
+        return quick >= _QUICK_SYNCS and not self._syncs_under_way
 
     def _in_thread(self, work: Callable[..., None], *args: object) -> Awaitable[None] | None:
         """Run it beside the loop; where none runs, here."""
@@ -338,8 +344,9 @@ class FileJournal:
             self._syncs_under_way -= 1
 
     def _note_sync(self) -> None:
-        quick = self._end.last_sync_s < _QUICK_S
-        self._quick_syncs = self._quick_syncs + 1 if quick else 0
+        took = self._end.last_sync_s
+        self._quick_syncs = self._quick_syncs + 1 if took < _QUICK_S else 0
+        self._very_quick_syncs = self._very_quick_syncs + 1 if took < _VERY_QUICK_S else 0
 
     def _note_owner(self) -> None:
         """Leave the process id for whoever finds the directory locked; a courtesy, no promise.

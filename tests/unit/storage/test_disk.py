@@ -87,6 +87,48 @@ def test_room_that_was_allocated_is_there(
     assert (status.st_size, status.st_blocks * 512 >= 200_000) == (200_000, True)
 
 
+def test_a_file_is_linked_until_its_last_name_is_removed_wherever_that_is(tmp_path: Path) -> None:
+    directory = tmp_path / "a"
+    directory.mkdir()
+    file = DISK.create(directory / "segment")
+    assert DISK.is_linked(file)
+    directory.rename(tmp_path / "elsewhere")
+    assert DISK.is_linked(file)
+    DISK.rename(tmp_path / "elsewhere" / "segment", tmp_path / "other")
+    assert DISK.is_linked(file)
+    DISK.unlink(tmp_path / "other")
+    DISK.close(DISK.create(tmp_path / "other"))
+    assert not DISK.is_linked(file)
+    DISK.close(file)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="only where there is a /proc")
+def test_the_times_of_a_file_are_not_asked_for_to_see_whether_it_is_linked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or its next sync takes longer."""
+    file = DISK.create(tmp_path / "a")
+    for call in ("stat", "fstat", "lstat"):
+        monkeypatch.setattr(os, call, lambda *_, **__: pytest.fail("asked"))
+    assert DISK.is_linked(file)
+    monkeypatch.undo()
+    DISK.close(file)
+
+
+def test_without_a_proc_the_inode_tells_whether_a_file_is_linked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: str) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(os, "readlink", refuse)
+    file = DISK.create(tmp_path / "a")
+    assert DISK.is_linked(file)
+    DISK.unlink(tmp_path / "a")
+    assert not DISK.is_linked(file)
+    DISK.close(file)
+
+
 def test_room_that_is_not_there_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

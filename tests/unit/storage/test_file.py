@@ -44,10 +44,26 @@ async def test_a_sync_is_made_here_once_several_were_quick() -> None:
 
 
 async def test_a_sync_is_made_in_the_thread_while_several_wait() -> None:
-    journal = started(SimDisk())
+    disk = SimDisk()
+    disk.sync_s = 0.0005
+    journal = started(disk)
     await warm(journal)
     assert not await commit(journal, waiting=2)
     assert await commit(journal, waiting=1)
+    journal.close()
+
+
+async def test_unless_several_were_so_quick_that_a_thread_would_hold_up_the_loop_as_long() -> None:
+    disk = SimDisk()
+    disk.sync_s = 0.0001
+    journal = started(disk)
+    here = [await commit(journal, waiting=50) for _ in range(12)]
+    assert here == [False] * 8 + [True] * 4
+    disk.sync_s = 0.0005
+    assert await commit(journal, waiting=50)
+    disk.sync_s = 0.0001
+    here = [await commit(journal, waiting=50) for _ in range(10)]
+    assert here == [False] * 8 + [True] * 2
     journal.close()
 
 
