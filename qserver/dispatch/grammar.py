@@ -129,7 +129,7 @@ _WORD: Final = re.compile(rb"[ \t]*([^ \t]*)[ \t]*")
 
 def split_word(rest: bytes) -> tuple[bytes, bytes]:
     """The first word, and what stands behind it and its blanks."""
-    if b" " not in rest and b"\t" not in rest:
+    if rest.find(b" ") < 0 and rest.find(b"\t") < 0:
         return rest, b""
     match = _WORD.match(rest)
     assert match is not None

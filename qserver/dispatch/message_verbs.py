@@ -30,7 +30,7 @@ from qserver.wire.words import (
 def put(client: Client, rest: bytes, now: float) -> bytes:
     """PUT <queue> [option=value…] <json>."""
     word, _, body = rest.partition(b" ")
-    if body and body[0] in JSON_STARTS and word and b"\t" not in word:
+    if body and body[0] in JSON_STARTS and word and word.find(b"\t") < 0:
         body = body.rstrip(JSON_BLANKS)
         check_json(body)
         message_id = putting.put(client.broker, now, client.grammar.queue_name(word), body)
@@ -76,7 +76,7 @@ def get(client: Client, rest: bytes, now: float) -> bytes | None:
         lease_s = values.get(b"lease")
     names = (
         _read_queues(client, word)
-        if b"," in word or not word
+        if word.find(b",") >= 0 or not word
         else [client.grammar.queue_name(word)]
     )
     if client.is_gone:
