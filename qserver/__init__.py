@@ -56,6 +56,7 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
     broker/expire.py            the end of a ttl
     broker/timers.py            what time alone brings about
     broker/admin.py             QUEUE PAUSE PURGE DROP REDRIVE
+    broker/purging.py           PURGE and DROP of many messages, a slice at a time
     broker/view.py              PEEK LIST LEASES STATS
     broker/shrink.py            tables that were large once
     broker/checkpoint.py        what a new segment of the journal begins with

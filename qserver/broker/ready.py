@@ -120,6 +120,30 @@ class Ready:
         self.count -= len(taken)
         return taken
 
+    def take_old(self, count: int, last_id: int) -> list[Message]:
+        """Up to `count` messages with ids up to `last_id`, in no order; what was newer stays."""
+        taken: list[Message] = []
+        for lane in self._lanes:
+            newer = []
+            while len(taken) < count and lane.returned:
+                entry = lane.returned.pop()  # the last of a heap leaves a heap
+                if entry[2].state == GONE:
+                    self._leftovers -= 1
+                elif entry[2].id > last_id:
+                    newer.append(entry)
+                else:
+                    taken.append(entry[2])
+            for entry in newer:
+                heappush(lane.returned, entry)
+            while len(taken) < count and lane.fresh and lane.fresh[0].id <= last_id:
+                message = lane.fresh.popleft()
+                if message.state == GONE:
+                    self._leftovers -= 1
+                else:
+                    taken.append(message)
+        self.count -= len(taken)
+        return taken
+
     def first(self) -> list[Message]:
         """The first message of each priority."""
         heads = []

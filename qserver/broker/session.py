@@ -3,6 +3,7 @@
 connection ──1:0..1── Session      ──1:n── leased messages
 connection ──1:0..1── GetWaiter    ──n:m── queues' names
                    or ResultWaiter ──n:1── messages' ids
+                   or Purge        ──n:1── queue
 """
 
 from typing import TYPE_CHECKING, Protocol
@@ -39,6 +40,10 @@ class Client(Protocol):
 
     def delivered(self, messages: list[Message]) -> None:
         """The GET that waited has its messages, or none when its time is over."""
+        ...
+
+    def counted(self, count: int) -> None:
+        """The PURGE or DROP that went on by itself is done: so many messages were removed."""
         ...
 
     def told(self, message: Message) -> None:

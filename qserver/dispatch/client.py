@@ -95,6 +95,10 @@ class Client:
         """The RESULT that waited is answered; the requests behind it may go on."""
         self._answer(lines.outcome(message), reports_change=message.state in outcome.ENDS)
 
+    def counted(self, count: int) -> None:
+        """The PURGE or DROP that went on by itself is answered."""
+        self._answer(lines.ok(count), reports_change=True)
+
     def _answer(self, reply: bytes, *, reports_change: bool) -> None:
         self.waiter = None
         self.late = reply

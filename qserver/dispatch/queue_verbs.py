@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from qserver.broker import admin, view
+from qserver.broker import admin, purging, view
 from qserver.broker.message import STATES
 from qserver.config import LIST_COUNT_DEFAULT
 from qserver.dispatch import lines
@@ -77,20 +77,26 @@ def _pause(client: Client, rest: bytes, *, paused: bool) -> bytes:
     return lines.ok(admin.pause(client.broker, name, paused=paused))
 
 
-def purge(client: Client, rest: bytes, now: float) -> bytes:  # noqa: ARG001
-    """PURGE <queue> [state=]."""
+def purge(client: Client, rest: bytes, now: float) -> bytes | None:  # noqa: ARG001
+    """PURGE <queue> [state=]; None when there is much to remove."""
     name, values = _queue_and_options(client, rest, client.grammar.purge)
     client.wrote = True
     states = _read_states(values)
     if states is None:
         states = list(range(len(STATES)))
+    client.waiter = purging.begin_purge(client.broker, client, name, states)
+    if client.waiter is not None:
+        return None
     return lines.ok(admin.purge(client.broker, name, states))
 
 
-def drop(client: Client, rest: bytes, now: float) -> bytes:  # noqa: ARG001
-    """DROP <queue>."""
+def drop(client: Client, rest: bytes, now: float) -> bytes | None:  # noqa: ARG001
+    """DROP <queue>; None when there is much to remove."""
     name, _ = _queue_and_options(client, rest, {})
     client.wrote = True
+    client.waiter = purging.begin_drop(client.broker, client, name)
+    if client.waiter is not None:
+        return None
     return lines.ok(admin.drop(client.broker, name))
 
 

@@ -30,6 +30,9 @@ class OneClient:
     def delivered(self, messages: list[Message]) -> None:
         raise AssertionError("nobody waits")
 
+    def counted(self, count: int) -> None:
+        raise AssertionError("nobody waits")
+
     def told(self, message: Message) -> None:
         raise AssertionError("nobody waits")
 

@@ -24,15 +24,20 @@ class BenchClient:
     Attributes:
         got: what its GETs that waited were answered.
         heard: what its RESULTs that waited were: id, state and result of a message.
+        counts: how many messages its PURGEs and DROPs removed that went on by themselves.
     """
 
     def __init__(self) -> None:
         self.session: Session | None = None
         self.got: list[list[Receipt]] = []
         self.heard: list[tuple[int, str, bytes]] = []
+        self.counts: list[int] = []
 
     def delivered(self, messages: list[Message]) -> None:
         self.got.append(receipts(messages))
+
+    def counted(self, count: int) -> None:
+        self.counts.append(count)
 
     def told(self, message: Message) -> None:
         state = "gone" if message.state == GONE else STATES[message.state]

@@ -1,0 +1,111 @@
+"""PURGE and DROP of many messages: a slice at a time, while all others are served in between.
+
+What was there when it began is gone when it is answered; what is put meanwhile stays, but for a
+DROP, which in the end removes the queue with all it has then. Each slice is recorded by itself, so
+that the journal always tells what the tables hold. A client that is gone ends it where it stands.
+"""
+
+from collections.abc import Iterable
+from itertools import islice
+from sys import maxsize
+from typing import Final
+
+from qserver.broker import admin
+from qserver.broker.broker import Broker
+from qserver.broker.message import READY, STATES, Message
+from qserver.broker.queue import Queue
+from qserver.broker.session import Client
+from qserver.broker.waiter import Waiter
+
+SLICE: Final = 2000
+"""Messages that are removed at once, in about 2 ms; for no more than these there is one step."""
+
+IDS_MAX: Final = 1000
+"""Ids that one record names."""
+
+
+class Purge(Waiter):
+    """A PURGE or DROP that goes on by itself.
+
+    Attributes:
+        last_id: up to which messages go.
+        removed: how many so far.
+        is_drop: the queue goes, too.
+    """
+
+    __slots__ = ("is_drop", "last_id", "queue", "removed", "states")
+
+    def __init__(
+        self, client: Client, queue: Queue, states: list[int], last_id: int, *, is_drop: bool
+    ) -> None:
+        super().__init__(0, client)
+        self.queue = queue
+        self.states = states
+        self.last_id = last_id
+        self.removed = 0
+        self.is_drop = is_drop
+
+    def forget(self, broker: Broker) -> None:
+        """Leave the rest as it is."""
+        broker.wheel.cancel(self)
+
+    def give_up(self, broker: Broker) -> None:
+        """Remove a slice; answer, if it was the last one."""
+        broker.wheel.cancel(self)
+        if broker.queues.get(self.queue.name) is not self.queue:  # someone dropped it
+            self.client.counted(self.removed)
+            return
+        if self.is_drop and len(self.queue) <= SLICE:
+            self.client.counted(self.removed + admin.drop(broker, self.queue.name))
+            return
+        count = self._remove_slice(broker)
+        self.removed += count
+        if count < SLICE and not self.is_drop:
+            self.client.counted(self.removed)
+        else:
+            broker.wheel.schedule(self, 0.0)  # at once, but behind all that is due
+
+    def _remove_slice(self, broker: Broker) -> int:
+        left = SLICE
+        gone: list[int] = []
+        for state in self.states:
+            for message in self._some(state, left):
+                gone.append(message.id)
+                if state == READY:
+                    broker.remove(message)
+                else:
+                    broker.withdraw(message)
+            left = SLICE - len(gone)
+            if not left:
+                break
+        for start in range(0, len(gone), IDS_MAX):
+            broker.recorder.gone(gone[start : start + IDS_MAX])
+        return len(gone)
+
+    def _some(self, state: int, count: int) -> Iterable[Message]:
+        if state == READY:
+            return self.queue.ready.take_old(count, self.last_id)
+        held = self.queue.held(state).values()
+        return list(islice((each for each in held if each.id <= self.last_id), count))
+
+
+def begin_purge(broker: Broker, client: Client, name: str, states: list[int]) -> Purge | None:
+    """A purge that goes on by itself; None where few messages are to go, for `admin.purge`."""
+    queue = broker.queues.get(name)
+    if queue is None or sum(queue.count(state) for state in states) <= SLICE:
+        return None
+    return _begin(broker, Purge(client, queue, states, broker.last_id, is_drop=False))
+
+
+def begin_drop(broker: Broker, client: Client, name: str) -> Purge | None:
+    """A drop that goes on by itself; None where few messages are to go, for `admin.drop`."""
+    queue = broker.queues.get(name)
+    if queue is None or len(queue) <= SLICE:
+        return None
+    states = list(range(len(STATES)))
+    return _begin(broker, Purge(client, queue, states, maxsize, is_drop=True))
+
+
+def _begin(broker: Broker, purge: Purge) -> Purge:
+    broker.wheel.schedule(purge, 0.0)
+    return purge
