@@ -87,7 +87,7 @@ class Qserver(Contestant):
             "import qserver, qserver.broker.broker as b, platform; print(qserver.__version__, "
             "'plain' if b.__file__.endswith('.py') else 'compiled', platform.python_version())"
         )
-        return _said([str(self.python), "-c", code], self.environment())
+        return _said([str(self.python), "-P", "-c", code], self.environment())  # not what is here
 
     def command(self, durability: str, directory: Path, port: int) -> list[str]:
         """With its data in the directory."""
