@@ -144,13 +144,17 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Give each reply to its call."""
-        self._heard_at = self._loop.time()
         try:
             replies = self._reader.feed(data)
         except ProtocolError as error:
             self.fail(error)
             return
         calls = self.calls
+        if len(replies) == len(calls) == 1 and calls[0].request.replies == 1:
+            self._deliver(calls.popleft(), replies)  # nothing else is under way
+            self.owner.on_room()
+            return
+        self._heard_at = self._loop.time()
         at = 0
         while at < len(replies):
             if not calls:
