@@ -69,6 +69,7 @@ def withdraw_all(broker: Broker, queue: Queue, states: list[int]) -> None:
         else:
             for message in list(queue.held(state).values()):
                 broker.withdraw(message)
+    queue.index.shrink()
 
 
 def drop(broker: Broker, name: str) -> int:

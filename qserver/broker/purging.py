@@ -30,19 +30,28 @@ class Purge(Waiter):
     Attributes:
         last_id: up to which messages go.
         removed: how many so far.
+        slice_max: how many at once.
         is_drop: the queue goes, too.
     """
 
-    __slots__ = ("is_drop", "last_id", "queue", "removed", "states")
+    __slots__ = ("is_drop", "last_id", "queue", "removed", "slice_max", "states")
 
     def __init__(
-        self, client: Client, queue: Queue, states: list[int], last_id: int, *, is_drop: bool
+        self,
+        client: Client,
+        queue: Queue,
+        states: list[int],
+        last_id: int,
+        slice_max: int,
+        *,
+        is_drop: bool,
     ) -> None:
         super().__init__(0, client)
         self.queue = queue
         self.states = states
         self.last_id = last_id
         self.removed = 0
+        self.slice_max = slice_max
         self.is_drop = is_drop
 
     def forget(self, broker: Broker) -> None:
@@ -55,18 +64,19 @@ class Purge(Waiter):
         if broker.queues.get(self.queue.name) is not self.queue:  # someone dropped it
             self.client.counted(self.removed)
             return
-        if self.is_drop and len(self.queue) <= SLICE:
+        if self.is_drop and len(self.queue) <= self.slice_max:
             self.client.counted(self.removed + admin.drop(broker, self.queue.name))
             return
         count = self._remove_slice(broker)
         self.removed += count
-        if count < SLICE and not self.is_drop:
+        if count < self.slice_max and not self.is_drop:
+            self.queue.index.shrink()
             self.client.counted(self.removed)
         else:
             broker.wheel.schedule(self, 0.0)  # at once, but behind all that is due
 
     def _remove_slice(self, broker: Broker) -> int:
-        left = SLICE
+        left = self.slice_max
         gone: list[int] = []
         for state in self.states:
             for message in self._some(state, left):
@@ -75,7 +85,7 @@ class Purge(Waiter):
                     broker.remove(message)
                 else:
                     broker.withdraw(message)
-            left = SLICE - len(gone)
+            left = self.slice_max - len(gone)
             if not left:
                 break
         for start in range(0, len(gone), IDS_MAX):
@@ -89,21 +99,23 @@ class Purge(Waiter):
         return list(islice((each for each in held if each.id <= self.last_id), count))
 
 
-def begin_purge(broker: Broker, client: Client, name: str, states: list[int]) -> Purge | None:
+def begin_purge(
+    broker: Broker, client: Client, name: str, states: list[int], slice_max: int = SLICE
+) -> Purge | None:
     """A purge that goes on by itself; None where few messages are to go, for `admin.purge`."""
     queue = broker.queues.get(name)
-    if queue is None or sum(queue.count(state) for state in states) <= SLICE:
+    if queue is None or sum(queue.count(state) for state in states) <= slice_max:
         return None
-    return _begin(broker, Purge(client, queue, states, broker.last_id, is_drop=False))
+    return _begin(broker, Purge(client, queue, states, broker.last_id, slice_max, is_drop=False))
 
 
-def begin_drop(broker: Broker, client: Client, name: str) -> Purge | None:
+def begin_drop(broker: Broker, client: Client, name: str, slice_max: int = SLICE) -> Purge | None:
     """A drop that goes on by itself; None where few messages are to go, for `admin.drop`."""
     queue = broker.queues.get(name)
-    if queue is None or len(queue) <= SLICE:
+    if queue is None or len(queue) <= slice_max:
         return None
     states = list(range(len(STATES)))
-    return _begin(broker, Purge(client, queue, states, maxsize, is_drop=True))
+    return _begin(broker, Purge(client, queue, states, maxsize, slice_max, is_drop=True))
 
 
 def _begin(broker: Broker, purge: Purge) -> Purge:

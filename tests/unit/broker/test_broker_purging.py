@@ -4,7 +4,6 @@ from random import Random
 
 import pytest
 
-from qserver.broker import purging
 from qserver.broker.message import DEAD, LEASED, READY, STATES
 from qserver.broker.purging import Purge, begin_drop, begin_purge
 from tests.model.same import check_books, shown
@@ -14,12 +13,6 @@ ALL = list(range(len(STATES)))
 SLICE = 10
 
 
-@pytest.fixture(autouse=True)
-def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(purging, "SLICE", SLICE)
-    monkeypatch.setattr(purging, "IDS_MAX", 4)
-
-
 @pytest.fixture
 def bench() -> Bench:
     return Bench()
@@ -27,7 +20,7 @@ def bench() -> Bench:
 
 def begin(bench: Bench, states: list[int] = ALL, client: BenchClient | None = None) -> BenchClient:
     client = client or BenchClient()
-    purge = begin_purge(bench.broker, client, "q", states)
+    purge = begin_purge(bench.broker, client, "q", states, SLICE)
     assert isinstance(purge, Purge)
     return client
 
@@ -72,11 +65,11 @@ def put_all_sorts(bench: Bench, each: int) -> set[int]:
 def test_few_messages_are_purged_and_dropped_in_one_step(bench: Bench) -> None:
     for _ in range(SLICE):
         bench.put()
-    assert begin_purge(bench.broker, BenchClient(), "q", ALL) is None
-    assert begin_drop(bench.broker, BenchClient(), "q") is None
-    assert begin_purge(bench.broker, BenchClient(), "none", ALL) is None
+    assert begin_purge(bench.broker, BenchClient(), "q", ALL, SLICE) is None
+    assert begin_drop(bench.broker, BenchClient(), "q", SLICE) is None
+    assert begin_purge(bench.broker, BenchClient(), "none", ALL, SLICE) is None
     bench.put()
-    assert begin_purge(bench.broker, BenchClient(), "q", [DEAD]) is None
+    assert begin_purge(bench.broker, BenchClient(), "q", [DEAD], SLICE) is None
 
 
 def test_many_go_a_slice_in_each_tick_and_are_counted_in_the_end(bench: Bench) -> None:
@@ -92,6 +85,18 @@ def test_many_go_a_slice_in_each_tick_and_are_counted_in_the_end(bench: Bench) -
     assert gone == list(range(1, 36))
     assert bench.records("purge") == []
     assert not bench.broker.wheel.next_deadline()
+
+
+def test_a_purge_leaves_no_ids_behind_for_a_list_to_pass_over(bench: Bench) -> None:
+    index = bench.broker.open_queue("q").index
+    for _ in range(2000):
+        bench.put()
+    client = begin(bench)
+    bench.after(1)
+    assert (client.counts, len(index)) == ([2000], 0)
+    for _ in range(2000):
+        bench.put()
+    assert (bench.purge(), len(index)) == (2000, 0)
 
 
 def test_what_is_put_or_comes_back_meanwhile_stays_and_all_that_was_there_goes(
@@ -149,7 +154,7 @@ def test_a_drop_ends_with_all_that_is_there_then_and_the_queue(bench: Bench) -> 
     for number in range(45):
         bench.put(dedup=f"k{number}")
     client = BenchClient()
-    begin_drop(bench.broker, client, "q")
+    begin_drop(bench.broker, client, "q", SLICE)
     for _ in range(3):
         bench.tick()
         for _ in range(5):
@@ -178,7 +183,7 @@ def test_a_client_that_is_gone_ends_it_where_it_stands(bench: Bench) -> None:
     for _ in range(35):
         bench.put()
     client = BenchClient()
-    purge = begin_purge(bench.broker, client, "q", ALL)
+    purge = begin_purge(bench.broker, client, "q", ALL, SLICE)
     assert purge is not None
     bench.tick()
     purge.forget(bench.broker)
@@ -214,7 +219,7 @@ def test_a_drop_does_not_take_the_queue_that_is_there_again(bench: Bench) -> Non
     for _ in range(35):
         bench.put()
     client = BenchClient()
-    assert begin_drop(bench.broker, client, "q") is not None
+    assert begin_drop(bench.broker, client, "q", SLICE) is not None
     bench.tick()
     bench.drop()
     again = bench.put()
