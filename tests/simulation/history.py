@@ -190,7 +190,7 @@ class History:
         if earlier.number > later.number:
             earlier, later = later, earlier
         now = later.told_at
-        if earlier.settled_at < now or put.may_be_gone:
+        if earlier.settled_at <= now or put.may_be_gone:
             return
         until = earlier.until
         if earlier.session is not None:
