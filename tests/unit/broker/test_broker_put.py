@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from qserver.broker.broker import FORGOTTEN_MAX, LOOKS_MAX
 from qserver.config import Limits
 from qserver.errors import RequestError
 from tests.unit.broker.bench import WALL, Bench
@@ -141,6 +142,26 @@ def test_queues_that_would_not_be_missed_make_room_for_new_ones() -> None:
     assert bench.broker.names == ["empty", "full", "idle", "keyed", "set"]
     bench.put("new")
     assert bench.broker.names == ["full", "keyed", "new", "set"]
+
+
+def test_room_is_made_for_some_at_once_and_for_others_when_it_is_used_up() -> None:
+    bench = Bench(limits=Limits(queues_max=250))
+    for number in range(250):
+        bench.configure(f"idle{number}")
+    for number in range(250):
+        bench.put(f"new{number}")
+        assert len(bench.broker.queues) in range(250 - FORGOTTEN_MAX + 1, 251)
+    assert bench.broker.names == sorted(f"new{number}" for number in range(250))
+
+
+def test_who_is_refused_and_asks_again_finds_room_behind_many_queues_that_are_kept() -> None:
+    bench = Bench(limits=Limits(queues_max=LOOKS_MAX + 500))
+    for number in range(LOOKS_MAX + 500):
+        bench.put(f"q{number}")
+    bench.ack(*bench.get(f"q{LOOKS_MAX + 300}"))
+    assert "queues_max allows no more" in refused(bench, "new")
+    bench.put("new")
+    assert "queues_max allows no more" in refused(bench, "newer")
 
 
 def test_a_queue_that_gets_its_defaults_back_would_not_be_missed() -> None:
