@@ -11,8 +11,8 @@ from qserver.broker.settle import lose
 from qserver.broker.waiter import Waiter
 from qserver.broker.wheel import Timed
 
-BUDGET = 1000
-"""How many things one tick does before it lets others have their turn: about 3 ms of work."""
+BUDGET = 250
+"""How many things one tick does before it lets others have their turn: about 2 ms of work."""
 
 SWEEP_S = 1.0
 """Dedup keys of a queue are forgotten this often at most."""
