@@ -54,7 +54,7 @@ SEGMENTS_PER_DISK_MIN: Final = 16
 _QUICK_S: Final = 0.001
 """A sync that takes less may hold up the loop, if nobody else waits."""
 
-_VERY_QUICK_S: Final = 0.0002
+_VERY_QUICK_S: Final = 0.0004
 """A sync that takes less may hold up the loop whoever waits: a thread would take as much of it."""
 
 _QUICK_SYNCS: Final = 8
