@@ -29,6 +29,7 @@ class ServerProcess:
         self.process = process
         self.port = port
         self.data = data
+        self._talks: list[Talk] = []
 
     def cpu_s(self) -> float:
         """CPU seconds that the process has used so far, user and system together."""
@@ -42,19 +43,28 @@ class ServerProcess:
 
     def figures(self) -> dict[str, str]:
         """What STATS says."""
-        with socket.create_connection(("127.0.0.1", self.port)) as sock:
+        with (
+            socket.create_connection(("127.0.0.1", self.port)) as sock,
+            sock.makefile("rb") as replies,
+        ):
             sock.sendall(b"STATS\nQUIT\n")
-            lines = sock.makefile("rb").read().decode().splitlines()
+            lines = replies.read().decode().splitlines()
         return dict(line[2:].split("=", 1) for line in lines if line.startswith("* "))
 
     def connect(self) -> "Talk":
-        """A new connection."""
-        return Talk(socket.create_connection(("127.0.0.1", self.port)))
+        """A new connection, closed when the server is stopped."""
+        talk = Talk(socket.create_connection(("127.0.0.1", self.port)))
+        self._talks.append(talk)
+        return talk
 
     def stop(self) -> None:
         """Let it end in good order."""
+        for talk in self._talks:
+            talk.sock.close()
         self.process.terminate()
         self.process.wait(30)
+        if self.process.stderr is not None:
+            self.process.stderr.close()
 
 
 class Talk:

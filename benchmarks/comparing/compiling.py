@@ -1,4 +1,4 @@
-"""generator.c and protocols.c, compiled on the spot, once for each text of theirs."""
+"""Load generators written in C, compiled on the spot, once for each text of theirs."""
 
 import hashlib
 import os
@@ -24,13 +24,16 @@ def compiler() -> str | None:
     return next((found for name in names if (found := shutil.which(name))), None)
 
 
-def build(cache: Path = CACHE) -> Path:
-    """The generator as a program; compiled unless these very sources have been.
+def build(cache: Path = CACHE, sources: tuple[Path, ...] | None = None) -> Path:
+    """A generator as a program, that of the comparison unless others are named.
+
+    It is compiled unless these very sources have been.
 
     Raises:
         NoCompilerError: with what to do about it.
     """
-    text = b"\0".join(path.read_bytes() for path in SOURCES)
+    sources = SOURCES if sources is None else sources
+    text = b"\0".join(path.read_bytes() for path in sources)
     program = cache / f"generator-{hashlib.sha256(text).hexdigest()[:16]}"
     if program.exists():
         return program
@@ -44,8 +47,8 @@ def build(cache: Path = CACHE) -> Path:
     with tempfile.TemporaryDirectory(dir=cache) as directory:
         # Moved to its name when it is whole: another run may look for it meanwhile.
         fresh = Path(directory) / program.name
-        sources = [str(path) for path in SOURCES if path.suffix == ".c"]
-        command = [cc, *FLAGS, "-o", str(fresh), *sources]
+        files = [str(path) for path in sources if path.suffix == ".c"]
+        command = [cc, *FLAGS, "-o", str(fresh), *files]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode:
             raise NoCompilerError(f"{cc} does not compile the generator:\n{result.stderr}")
