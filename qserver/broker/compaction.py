@@ -9,6 +9,7 @@ gone: the rest of the journal says of them what nobody asks for.
 How much is moved, and when, is the server's concern: `server/compactor.py`.
 """
 
+from collections import deque
 from itertools import islice
 
 from qserver.broker.broker import MESSAGE_OVERHEAD, Broker
@@ -20,8 +21,8 @@ from qserver.facts import Snapshot
 RECORD_OVERHEAD = 80
 """Bytes that the record of a message takes besides its body, or that of a dedup key: about."""
 
-SLICE = 1000
-"""So many messages are looked at in one go."""
+FRONT = 10_000
+"""So many ids are taken from the front of the table in one go."""
 
 
 def live_bytes(broker: Broker) -> int:
@@ -31,45 +32,59 @@ def live_bytes(broker: Broker) -> int:
     return kept + sum(broker.live.values()) * RECORD_OVERHEAD
 
 
-def move(broker: Broker, segment: int, budget: int) -> int:
+def move(broker: Broker, segment: int, budget: int, front: deque[int] | None = None) -> int:
     """Tell again what needs that segment, the oldest one: about `budget` bytes of records.
+
+    Who moves again and again keeps a `front`, empty at first: ids at the front of the table, filled
+    here. It spares the way over the places of what has gone, which a dict keeps: milliseconds at
+    each call in a table of millions.
 
     Returns:
         How many bytes that were; 0 if nothing needs the segment.
     """
+    front = deque() if front is None else front
     moved = 0
     while moved < budget:
-        batch = list(islice(broker.messages.values(), SLICE))
-        for message in batch:
-            if message.segment != segment or moved >= budget:
-                break
-            moved += len(message.body) + message.kept_bytes() + RECORD_OVERHEAD
-            _move_message(broker, message)
-        else:
-            if batch:
-                continue
-        break
+        if not front:
+            front.extend(islice(broker.messages, FRONT))
+        moved += _move_first(broker, front, segment, budget - moved)
+        if front or not broker.messages:
+            break
     return moved or _move_keys(broker, segment, budget)
 
 
-def _move_message(broker: Broker, message: Message) -> None:
-    messages = broker.messages
-    del messages[message.id]
-    messages[message.id] = message
-    broker.live[message.segment] -= 1
-    message.segment = segment = broker.recorder.segment
-    broker.live[segment] = broker.live.get(segment, 0) + 1
-    if (
-        message.state == READY
-        and not message.deliveries
-        and message.priority == PRIORITY_DEFAULT
-        and message.details is None
-    ):
-        broker.recorder.put(message.queue.encoded, message)
-    else:
-        broker.recorder.message(
-            message.queue.encoded, message.id, message.body, snapshot(broker, message)
-        )
+def _move_first(broker: Broker, front: deque[int], segment: int, budget: int) -> int:
+    """Of these, move the first ones that need the segment; answers how many bytes."""
+    messages, recorder = broker.messages, broker.recorder
+    target = recorder.segment
+    moved = count = 0
+    while front and moved < budget:
+        message = messages.get(front[0])
+        if message is not None and message.segment != segment:
+            break
+        message_id = front.popleft()
+        if message is None:
+            continue
+        moved += len(message.body) + message.kept_bytes() + RECORD_OVERHEAD
+        count += 1
+        del messages[message_id]
+        messages[message_id] = message
+        message.segment = target
+        if (
+            message.state == READY
+            and not message.deliveries
+            and message.priority == PRIORITY_DEFAULT
+            and message.details is None
+        ):
+            recorder.put(message.queue.encoded, message)
+        else:
+            recorder.message(
+                message.queue.encoded, message_id, message.body, snapshot(broker, message)
+            )
+    if count:
+        broker.live[segment] -= count
+        broker.live[target] = broker.live.get(target, 0) + count
+    return moved
 
 
 def snapshot(broker: Broker, message: Message) -> Snapshot:

@@ -5,7 +5,8 @@ nothing needs is dropped at once. Otherwise, when the journal grows past one and
 is live and one segment, what keeps the oldest segment alive is told again at the end, a little with
 each batch: four times as much as has been written since the last one, so that even if all that can
 be gained stands in the newest segments, the oldest ones are through before the bound is reached.
-So what is moved costs each batch about the same, and who waits for it notices nothing.
+So what is moved costs each batch about the same, and who waits for it notices nothing. After a
+large batch it is moved in several turns, so that none of them takes long.
 
 When the bound is near all the same, since what is live became less at once (a PURGE, say), the
 compactor is behind: it moves a slice with every turn, whether or not anybody asks anything. A slice
@@ -19,6 +20,7 @@ ready one. When everything was moved once, the journal is as small as it gets, a
 then says by how much; so a low estimate can't keep the compactor running for nothing.
 """
 
+from collections import deque
 from typing import Final
 
 from qserver.broker.broker import Broker
@@ -42,7 +44,11 @@ PACE: Final = 4
 """So many bytes are moved for each that was written."""
 
 SLICE_BYTES: Final = 16 << 10
+PACED_BYTES_MAX: Final = 96 << 10
+"""No more is moved in a turn, about 1.5 ms of work; what is owed then is moved in the next ones."""
+
 MOVED_BYTES_MAX: Final = 512 << 10
+"""But so much when the bound is near: then who writes has to wait for what is moved."""
 
 
 class Compactor:
@@ -65,6 +71,8 @@ class Compactor:
         self._goal = 0
         self._written_since = 0
         self._underestimate = 1.0
+        self._owed = 0
+        self._front: deque[int] = deque()
 
     def drop_dead_segments(self) -> bool:
         """Let the journal forget the segments that nothing needs; answers whether there are any.
@@ -105,27 +113,29 @@ class Compactor:
             self._underestimate = min(max(told / live, 1.0), UNDERESTIMATE_MAX)
         limit = GROWTH_MAX * live * self._underestimate + journal.segment_bytes_max
         is_behind = size > BEHIND * limit
-        if not journal.pending and not is_behind:
+        if not journal.pending and not is_behind and not self._owed:
             return False  # a batch of nothing but what is moved would make another worth it
         grown = max(size - self._size_before, 0)
         self._size_before = size
         self._written_since += grown
         if size <= limit or self._oldest >= self._recorder.segment or not self._has_room(live):
+            self._owed = 0
             return False
         if not self._goal:
             self._goal, self._written_since = self._recorder.segment, 0
-        budget = max(PACE * grown, SLICE_BYTES * is_behind)
-        budget = min(budget, MOVED_BYTES_MAX)
-        is_behind &= self._move(budget) > 0
+        self._owed += PACE * grown
+        budget = max(self._owed, SLICE_BYTES * is_behind)
+        moved = self._move(min(budget, MOVED_BYTES_MAX if is_behind else PACED_BYTES_MAX))
+        self._owed = max(self._owed - moved, 0) if moved else 0
         self._size_before = journal.size + journal.pending_bytes
         self.moved_bytes += self._size_before - size
-        return is_behind
+        return moved > 0 and (is_behind or self._owed > 0)
 
     def _move(self, budget: int) -> int:
         """Move so much, out of the oldest segment and, if that is not enough, the next ones."""
         segment, moved = self._oldest, 0
         while segment < self._recorder.segment:
-            moved += move(self._broker, segment, budget - moved)
+            moved += move(self._broker, segment, budget - moved, self._front)
             needed = (number for number, count in self._recorder.live.items() if count)
             following = min(needed, default=segment)
             if moved >= budget or following == segment or not self._journal.room:

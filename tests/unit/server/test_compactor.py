@@ -6,7 +6,7 @@ from qserver.broker import admin, settle
 from qserver.broker.compaction import live_bytes
 from qserver.broker.message import READY
 from qserver.broker.put import put
-from qserver.server.compactor import BEHIND, GROWTH_MAX, PACE, SLICE_BYTES
+from qserver.server.compactor import BEHIND, GROWTH_MAX, PACE, PACED_BYTES_MAX, SLICE_BYTES
 from qserver.storage.memory import MemoryJournal
 from tests.recovery.churn import Churn
 
@@ -83,6 +83,20 @@ def test_what_is_moved_with_a_batch_is_in_proportion_to_what_it_holds(count: int
         assert moved < (PACE + 1) * written + 300
         churn._commit()
     assert churn.compactor.moved_bytes > 100_000
+
+
+def test_after_a_large_batch_its_share_is_moved_in_several_turns() -> None:
+    churn = growing(10_000)
+    written = write(churn, 3000)
+    assert churn.compactor.move_some()
+    moved = [churn.journal.pending_bytes - written]
+    churn._commit()
+    while churn.compactor.move_some():
+        moved.append(churn.journal.pending_bytes)
+        churn._commit()
+    moved.append(churn.journal.pending_bytes)
+    assert max(moved) < 1.2 * PACED_BYTES_MAX
+    assert PACE * written < 1.1 * sum(moved) < 1.4 * PACE * written
 
 
 def test_what_is_moved_is_no_reason_to_move_more() -> None:
