@@ -43,7 +43,11 @@ class LineReader:
             The lines; and, when the framing is lost, why. Then the lines are those before that,
             and no more may be fed.
         """
-        lines = data.split(b"\n") if data.find(b"\n") < LONG_LINE_BYTES else _split_long(data)
+        end = data.find(b"\n")
+        if end < 0:  # a piece of a long line: `split` would look at every byte of it
+            lines = [data]
+        else:
+            lines = data.split(b"\n") if end < LONG_LINE_BYTES else _split_long(data)
         rest = lines.pop()
         # `find`: `in` takes three times as long, since it tries whether it is asked for a number.
         if rest or self._held or len(data) > self._line_bytes_max or data.find(b"\r") >= 0:

@@ -1,6 +1,7 @@
 """Bytes to lines: the same lines in whatever pieces they come, and never more than the limit."""
 
 import itertools
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -108,13 +109,16 @@ def test_the_error_names_the_limit() -> None:
 
 
 class Counted(bytes):
-    """Bytes that count how often they are looked at to be split."""
+    """Bytes that count how often they are looked through, and are not to be split."""
 
     looks = 0
 
-    def split(self, *args: object) -> list[bytes]:
+    def find(self, *args: Any) -> int:
         Counted.looks += len(self)
-        return bytes(self).split(b"\n")
+        return bytes(self).find(*args)
+
+    def split(self, *args: object) -> list[bytes]:
+        raise AssertionError("there is nothing to split")
 
 
 def test_a_line_in_small_pieces_costs_its_length_once() -> None:
