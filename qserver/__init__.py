@@ -44,6 +44,8 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
     broker/message.py           a message and its states
     broker/queue.py             a queue, its settings, its messages by state
     broker/ready.py             the order of delivery
+    broker/table.py             every message by its id
+    broker/bases.py             which segment a message is told in
     broker/index.py             the order of ids, for LIST
     broker/dedup.py             dedup keys
     broker/session.py           sessions

@@ -17,9 +17,11 @@ from bisect import bisect_left, insort
 from collections import deque
 from typing import Final
 
+from qserver.broker.bases import Bases
 from qserver.broker.message import DEAD, DELAYED, DONE, GONE, LEASED, READY, Message
 from qserver.broker.queue import Queue
 from qserver.broker.session import Session
+from qserver.broker.table import PAGE_BITS, SPARSE, Table
 from qserver.broker.waiter import GetWaiter, ResultWaiter
 from qserver.broker.wheel import Wheel
 from qserver.config import Limits
@@ -66,6 +68,7 @@ class Broker:
     Attributes:
         offset: wall-clock seconds minus monotonic seconds.
         boot: with what the monotonic clock began; empty if that is unknown.
+        bases: what compaction asks: which messages' records stand in which segment.
         names: of all queues, sorted.
         waiters: GETs that wait, by the name of each queue they wait for, first come first.
         result_waiters: RESULTs that wait, by message id, first come first.
@@ -82,6 +85,7 @@ class Broker:
         "_put_at",
         "_put_now",
         "_to_look_at",
+        "bases",
         "boot",
         "counters",
         "hungry",
@@ -123,7 +127,8 @@ class Broker:
         self.limits = limits
         self.offset = wall - now
         self.boot = boot
-        self.messages: dict[int, Message] = {}
+        self.messages = Table()
+        self.bases = Bases()
         self.queues: dict[str, Queue] = {}
         self.names: list[str] = []
         self.sessions: dict[str, Session] = {}
@@ -244,7 +249,9 @@ class Broker:
         size = len(message.body)
         queue.bytes += size
         self.memory += size + MESSAGE_OVERHEAD
-        self.messages[message.id] = message
+        self.messages.add(message)
+        if message.segment != self.bases.newest:
+            self.bases.put(message.segment, message.id)
         live = self.live
         live[message.segment] = live.get(message.segment, 0) + 1
 
@@ -328,7 +335,13 @@ class Broker:
             self.memory -= message.kept_bytes()
         message.state = GONE
         message.lease = 0
-        del self.messages[message_id]
+        table = self.messages
+        number = message_id >> PAGE_BITS
+        page = table.pages[number]
+        del page[message_id]
+        table.count -= 1
+        if len(page) in SPARSE:
+            table.thin_out(number)
         self.live[message.segment] -= 1
         if self.result_waiters:
             self.tell_end(message)

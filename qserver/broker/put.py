@@ -79,7 +79,8 @@ def put_run(
     messages = _new_messages(queue, ids, bodies, put_at, recorder.segment)
     broker.memory = memory
     queue.bytes += size
-    broker.messages.update(zip(ids, messages, strict=True))
+    broker.messages.add_run(first, messages)
+    broker.bases.put(recorder.segment, first)
     live = broker.live
     live[recorder.segment] = live.get(recorder.segment, 0) + count
     queue.index.add_run(first, count)

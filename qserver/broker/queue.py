@@ -9,6 +9,7 @@ from qserver.broker.dedup import Dedup
 from qserver.broker.index import Index
 from qserver.broker.message import DEAD, DELAYED, DONE, LEASED, READY, Message
 from qserver.broker.ready import Ready
+from qserver.broker.table import Table
 
 if TYPE_CHECKING:
     from qserver.broker.wheel import Slot
@@ -74,7 +75,7 @@ class Queue:
         "slot",
     )
 
-    def __init__(self, name: str, messages: dict[int, Message]) -> None:
+    def __init__(self, name: str, messages: Table) -> None:
         self.name = name
         self.encoded = name.encode()
         self.settings = DEFAULTS

@@ -23,6 +23,7 @@ from qserver.broker.furnish import details_of, furnish, shift
 from qserver.broker.message import DEAD, DELAYED, DONE, LEASED, READY, STATES, Details, Message
 from qserver.broker.queue import DEFAULTS, Queue, Settings
 from qserver.broker.session import Session
+from qserver.broker.table import PAGE_BITS
 from qserver.config import PRIORITY_DEFAULT
 from qserver.errors import NewerFormat
 from qserver.facts import Snapshot
@@ -68,10 +69,13 @@ class Restorer:
         self._put_at = put_at
         if message_id > broker.last_id:
             broker.last_id = message_id
+            if self.segment != broker.bases.newest:
+                broker.bases.put(self.segment, message_id)
         else:  # told again, by compaction or behind numbers that were reserved
             self._replace(message_id)
-        broker.messages[message_id] = Message(
-            message_id, home.queue, body, put_at, PRIORITY_DEFAULT, self.segment
+            broker.bases.tell_again(self.segment, message_id)
+        broker.messages.add(
+            Message(message_id, home.queue, body, put_at, PRIORITY_DEFAULT, self.segment)
         )
         home.add(message_id)
 
@@ -106,7 +110,11 @@ class Restorer:
             message.state = DELAYED
         broker.messages[message_id] = message
         home.add(message_id)
-        broker.last_id = max(broker.last_id, message_id)
+        if message_id > broker.last_id:
+            broker.last_id = message_id
+            broker.bases.put(self.segment, message_id)
+        else:
+            broker.bases.tell_again(self.segment, message_id)
         if dedup is not None:
             self.dedup(queue, dedup, message_id, dedup_until)
 
@@ -133,6 +141,7 @@ class Restorer:
         if what.session is not None:
             self._own(self._session(what.session), message)
         broker.messages[message_id] = message
+        broker.bases.tell_again(self.segment, message_id)
         home.add(message_id)
         broker.last_id = max(broker.last_id, message_id)
         broker.last_lease = max(broker.last_lease, what.lease)
@@ -150,9 +159,10 @@ class Restorer:
         broker.last_lease = max(broker.last_lease, first + len(ids) - 1)
         owner = None if session is None else self._session(session)
         deadline = until - broker.offset
-        messages = broker.messages
+        pages = broker.messages.pages
         for number, message_id in enumerate(ids, first):
-            message = messages.get(message_id)
+            page = pages.get(message_id >> PAGE_BITS)
+            message = None if page is None else page.get(message_id)
             if message is None:
                 continue
             if message.session is not None:
@@ -166,12 +176,12 @@ class Restorer:
 
     def ack(self, ids: Iterable[int], keep_until: float) -> None:
         """Messages were acked."""
+        if not keep_until:
+            self.gone(ids)
+            return
         for message in self._known(ids):
-            if keep_until:
-                self._settle(message, DONE)
-                message.deadline = keep_until - self.broker.offset
-            else:
-                self._remove(message)
+            self._settle(message, DONE)
+            message.deadline = keep_until - self.broker.offset
 
     def done(self, message_id: int, keep_until: float, result: bytes) -> None:
         """A message was acked with a result."""
@@ -229,8 +239,9 @@ class Restorer:
 
     def gone(self, ids: Iterable[int]) -> None:
         """Messages were removed since their time was over."""
-        for message in self._known(ids):
-            self._remove(message)
+        for message in self.broker.messages.pop_known(ids):
+            if message.session is not None:
+                self._disown(message)
 
     def dead(self, message_id: int, reason: str) -> None:
         """A message that nobody held became dead."""
@@ -256,8 +267,7 @@ class Restorer:
     def _replace(self, message_id: int) -> None:
         """What is told next of that message replaces what was told of it before."""
         self._is_out_of_order = True
-        for message in self._known((message_id,)):
-            self._remove(message)
+        self.gone((message_id,))
 
     def _move(self, message: Message, target: _Home) -> None:
         message.queue = target.queue
@@ -273,11 +283,6 @@ class Restorer:
         message.lease = 0
         if message.session is not None:
             self._disown(message)
-
-    def _remove(self, message: Message) -> None:
-        if message.session is not None:
-            self._disown(message)
-        del self.broker.messages[message.id]
 
     @staticmethod
     def _own(session: Session, message: Message) -> None:
@@ -325,9 +330,10 @@ class Restorer:
         home = self._home(name)
         chosen = {STATES.index(state) for state in states}
         messages = self.broker.messages
-        for message_id in home.ids:
-            if home.queue.has(message_id) and messages[message_id].state in chosen:
-                self._remove(messages[message_id])
+        has = home.queue.has
+        self.gone(
+            [number for number in home.ids if has(number) and messages[number].state in chosen]
+        )
         if len(chosen) == len(STATES):
             del home.ids[:]
 

@@ -6,6 +6,7 @@ from qserver.broker.broker import Broker
 from qserver.broker.expire import expire_if_over
 from qserver.broker.message import Message
 from qserver.broker.session import Session
+from qserver.broker.table import PAGE_BITS
 
 LOST_REASON = "lost too often"
 FAILED_REASON = "failed too often"
@@ -18,9 +19,10 @@ def ack(broker: Broker, now: float, receipts: Receipts) -> list[tuple[int, int]]
     """Let the work be done; answers the receipts that settle nothing."""
     refused: list[tuple[int, int]] = []
     settled: list[int] = []
-    messages = broker.messages
+    pages = broker.messages.pages
     for receipt in receipts:
-        message = messages.get(receipt[0])
+        page = pages.get(receipt[0] >> PAGE_BITS)
+        message = None if page is None else page.get(receipt[0])
         if message is None or message.lease != receipt[1]:
             refused.append(receipt)
             continue

@@ -1,7 +1,7 @@
 """Tables that were large once are made anew when little is left in them.
 
 A dict never gets shorter by itself, and the ids of what has gone stay in an index until a later PUT
-sweeps them.
+sweeps them. The table of messages does it at once (`table.py`).
 """
 
 import sys
@@ -27,7 +27,6 @@ def shrink(broker: Broker) -> None:
 
 
 def _tables(broker: Broker) -> Iterator[dict[Any, Any]]:
-    yield broker.messages
     for queue in broker.queues.values():
         for state in (LEASED, DELAYED, DEAD, DONE):
             yield queue.held(state)

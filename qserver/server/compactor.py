@@ -20,11 +20,10 @@ ready one. When everything was moved once, the journal is as small as it gets, a
 then says by how much; so a low estimate can't keep the compactor running for nothing.
 """
 
-from collections import deque
 from typing import Final
 
 from qserver.broker.broker import Broker
-from qserver.broker.compaction import live_bytes, move
+from qserver.broker.compaction import forget_before, live_bytes, move
 from qserver.ports import Journal
 from qserver.storage.recorder import JournalRecorder
 
@@ -72,7 +71,6 @@ class Compactor:
         self._written_since = 0
         self._underestimate = 1.0
         self._owed = 0
-        self._front: deque[int] = deque()
 
     def drop_dead_segments(self) -> bool:
         """Let the journal forget the segments that nothing needs; answers whether there are any.
@@ -87,8 +85,7 @@ class Compactor:
         if oldest <= self._oldest:
             return False
         self._journal.drop_before(oldest)
-        for segment in [segment for segment in live if segment < oldest]:
-            del live[segment]
+        forget_before(self._broker, oldest)
         is_first = not self._oldest  # at a start there may be nothing to drop
         self._oldest = oldest
         return not is_first
@@ -135,7 +132,7 @@ class Compactor:
         """Move so much, out of the oldest segment and, if that is not enough, the next ones."""
         segment, moved = self._oldest, 0
         while segment < self._recorder.segment:
-            moved += move(self._broker, segment, budget - moved, self._front)
+            moved += move(self._broker, segment, budget - moved)
             needed = (number for number, count in self._recorder.live.items() if count)
             following = min(needed, default=segment)
             if moved >= budget or following == segment or not self._journal.room:

@@ -36,6 +36,15 @@ def _find_trim() -> Callable[[int], int] | None:
     return trim
 
 
+GC_THRESHOLDS = (10_000, 100, 1_000_000)
+"""Young garbage is collected, the old generation practically never.
+
+A full collection walks the tables of millions of messages, 10 ms and more each time, to find
+nothing: what the broker holds is freed by reference counts, and connections and queues, which
+stand in cycles, take these apart when they end.
+"""
+
+
 class Peak:
     """Watches what the messages take.
 

@@ -39,7 +39,7 @@ from qserver.server.commit import Committer
 from qserver.server.compactor import Compactor
 from qserver.server.connection import BUSY_ERROR, Connection
 from qserver.server.listener import Expect, Listener
-from qserver.server.peak import Peak
+from qserver.server.peak import GC_THRESHOLDS, Peak
 from qserver.server.stalls import STALL_S, Stalls
 from qserver.storage.record import replay
 from qserver.storage.recorder import recorder_for
@@ -50,14 +50,6 @@ Listen = Callable[[Expect, str, int], Awaitable[Listener]]
 
 TIMER_SLACK_S = 0.001
 """The loop's clock may be this much ahead of a timer that it calls."""
-
-GC_THRESHOLDS = (10_000, 100, 1_000_000)
-"""Young garbage is collected, the old generation practically never.
-
-A full collection walks the tables of millions of messages, 10 ms and more each time, to find
-nothing: what the broker holds is freed by reference counts, and connections and queues, which
-stand in cycles, take these apart when they end.
-"""
 
 
 class Server:

@@ -1,6 +1,7 @@
 """Whether a broker holds what its model says, and whether its own books are in order."""
 
 from collections import Counter
+from copy import deepcopy
 from dataclasses import asdict
 from math import inf
 from typing import Any
@@ -123,8 +124,20 @@ def check_books(broker: Broker) -> None:
         live.update(queue.dedup.segments() if queue.dedup else ())
         _check_queue_books(queue, [message for message in messages if message.queue is queue])
     assert {segment: count for segment, count in broker.live.items() if count} == dict(live)
+    for segment in {message.segment for message in messages}:
+        asked = _asked(broker, segment)
+        assert {message.id for message in messages if message.segment == segment} <= asked
     for session in broker.sessions.values():
         assert all(message.session is session for message in session.leases.values())
+
+
+def _asked(broker: Broker, segment: int) -> set[int]:
+    """The ids that compaction would ask, of those whose records may stand in a segment."""
+    bases = deepcopy(broker.bases)
+    asked: set[int] = set()
+    while ids := bases.take(segment, broker.messages):
+        asked.update(ids)
+    return asked
 
 
 def _kept(message: Message) -> int:

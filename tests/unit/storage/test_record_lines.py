@@ -8,6 +8,7 @@ import pytest
 
 from qserver.broker.message import Message
 from qserver.broker.queue import Queue
+from qserver.broker.table import Table
 from qserver.facts import Snapshot
 from qserver.storage.memory import MemoryJournal, MemoryStore
 from qserver.storage.record import _Record, replay
@@ -16,7 +17,7 @@ from qserver.storage.recorder import JournalRecorder
 Tell = Callable[[JournalRecorder], None]
 Told = tuple[str, list[Any], dict[str, Any]]
 
-QUEUE = Queue("q", {})
+QUEUE = Queue("q", Table())
 
 
 def message(**changes: Any) -> Message:
