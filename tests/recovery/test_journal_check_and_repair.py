@@ -44,7 +44,9 @@ def test_a_whole_journal_is_whole_and_a_repair_leaves_it_as_it_is() -> None:
         assert stored(disk) == flat(records)
 
 
-@pytest.mark.parametrize("segment_bytes_max", [1 << 20, SEGMENT_BYTES_MAX])
+@pytest.mark.parametrize(
+    "segment_bytes_max", [1 << 20, pytest.param(SEGMENT_BYTES_MAX, marks=pytest.mark.slow)]
+)
 def test_after_any_flipped_bit_exactly_the_intact_batches_are_there(segment_bytes_max: int) -> None:
     files, _ = journal_of_puts(1, 3, 1, 2, 1, 1, segment_bytes_max=segment_bytes_max)
     for path, content in files.items():

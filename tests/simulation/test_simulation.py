@@ -13,8 +13,8 @@ import pytest
 from tests.simulation.plan import Plan
 from tests.simulation.world import World
 
-QUICK = range(100)
-SLOW = range(100, 2200)
+QUICK = range(60)
+SLOW = range(60, 2160)
 CHUNK = 10
 
 ROOT = Path(__file__).parent.parent.parent

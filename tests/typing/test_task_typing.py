@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.typing.checkers import expected, mypy_says, pyright_says
 
 SNIPPETS = Path(__file__).with_name("task_snippets.py.txt")
@@ -12,5 +14,6 @@ def test_mypy_refuses_wrong_calls_of_a_task_and_no_right_ones(tmp_path: Path) ->
     assert mypy_says(SNIPPETS, tmp_path) == expected(SNIPPETS)
 
 
+@pytest.mark.slow
 def test_so_does_pyright(tmp_path: Path) -> None:
     assert pyright_says(SNIPPETS, tmp_path) == {line for line, _ in expected(SNIPPETS)}

@@ -91,6 +91,7 @@ def test_a_backlog_runs_at_its_rate_in_order_and_each_of_it_goes_away_once(rate:
     assert queue.held <= LINE_MAX + 2
 
 
+@pytest.mark.slow
 def test_a_high_rate_is_kept_though_all_that_comes_back_is_late() -> None:
     queue = Queue(RateLimit({"nothing": 1000}, clock=now))
     virtual(queue.play(range(1000)))
@@ -137,6 +138,7 @@ def test_a_backlog_keeps_all_the_room_there_is_busy(run_s: float) -> None:
     assert queue.held <= LINE_MAX + 3
 
 
+@pytest.mark.slow
 def test_a_backlog_of_long_runs_comes_and_goes_slowly() -> None:
     queue = Queue(ConcurrencyLimit({"nothing": 2}, clock=now), 30)
     virtual(queue.play(range(100)))

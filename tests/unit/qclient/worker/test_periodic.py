@@ -276,7 +276,7 @@ def test_nothing_runs_twice_whatever_happens(
     asyncio.run(main())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 20000)), max_size=12))
 def test_all_leaves_out_nothing_of_the_last_day(steps: list[tuple[bool, int]]) -> None:
     async def main() -> None:
