@@ -99,6 +99,40 @@ def put_run(
     return first
 
 
+def put_mixed(broker: Broker, now: float, names: list[str], bodies: list[bytes]) -> int:
+    """As `put_run`, without dedup keys, each message in the queue of that name."""
+    queues: list[Queue] = []
+    for name in names:
+        queue = broker.queues.get(name)
+        if queue is None or queue.settings is not DEFAULTS:
+            return 0
+        queues.append(queue)
+    count = len(bodies)
+    memory = broker.memory + sum(map(len, bodies)) + count * MESSAGE_OVERHEAD
+    if not count or memory > broker.memory_bytes_max:
+        return 0
+    recorder = broker.recorder
+    segment, put_at, first = recorder.segment, broker.put_at(now), broker.new_ids(count)
+    messages = [
+        Message(message_id, queue, body, put_at, PRIORITY_DEFAULT, segment)
+        for message_id, queue, body in zip(range(first, first + count), queues, bodies, strict=True)
+    ]
+    broker.memory = memory
+    broker.messages.add_run(first, messages)
+    broker.bases.put(segment, first)
+    broker.live[segment] = broker.live.get(segment, 0) + count
+    for message, queue in zip(messages, queues, strict=True):
+        queue.bytes += len(message.body)
+        queue.index.add(message.id)
+        queue.ready.put(message)
+        recorder.put(queue.encoded, message)
+    broker.counters.puts += count
+    if broker.waiters:
+        for name in names:
+            broker.awaken(name)
+    return first
+
+
 def _are_new(queue: Queue, keys: list[str]) -> bool:
     """Whether none of the dedup keys is known, or stands there twice."""
     return len(set(keys)) == len(keys) and (queue.dedup is None or queue.dedup.has_none(keys))

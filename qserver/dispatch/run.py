@@ -1,10 +1,10 @@
-"""PUTs that a client has sent ahead, to one queue: done at one stroke.
+"""PUTs that a client has sent ahead: done at one stroke.
 
-Who stores many messages sends line behind line that differ in their bodies only. What each costs
-by itself (the call of a verb, of the broker, of the recorder) is most of what it costs, so a *run*
-of them is looked at as a whole: a list of bodies, consecutive ids, one reply. The replies and the
-records are those that the lines would have had one by one. Where anything is not as it mostly is,
-there is no run, and each line is done by itself and gets its own error.
+Who stores many messages sends line behind line that differ in their bodies only, or in their queues
+too. What each costs by itself (the call of a verb, of the broker, of the recorder) is most of what
+it costs, so a *run* of them is looked at as a whole: a list of bodies, consecutive ids, one reply.
+The replies and the records are those that the lines would have had one by one. Where anything is
+not as it mostly is, there is no run, and each line is done by itself and gets its own error.
 """
 
 import re
@@ -26,7 +26,7 @@ _KEYS: Final = re.compile(r"[!#-\[\]-~]+(?: [!#-\[\]-~]+)*")
 
 
 def put(client: Client, backlog: deque[bytes], now: float) -> tuple[int, bytes]:
-    """Do the PUTs to one queue that the backlog begins with, which are two at least.
+    """Do the PUTs that the backlog begins with: to one queue, or else whatever queues.
 
     Returns:
         How many lines were looked at. And the replies, if these were done and taken out of the
@@ -37,7 +37,7 @@ def put(client: Client, backlog: deque[bytes], now: float) -> tuple[int, bytes]:
     has_keys = line.startswith(b"dedup=", at)
     head = line[: at + len(b"dedup=") if has_keys else at]
     if not head or not backlog[1].startswith(head):
-        return 0, b""
+        return _put_mixed(client, backlog, now) if backlog[1].startswith(b"PUT ") else (0, b"")
     lines = list(islice(backlog, RUN_LINES))
     size = sum(map(len, lines))
     if size > RUN_BYTES_MAX:
@@ -46,12 +46,42 @@ def put(client: Client, backlog: deque[bytes], now: float) -> tuple[int, bytes]:
     if sum(map(len, rests)) != size - len(lines) * len(head):
         del rests[_length(lines, head) :]
     first = _put(client, head[len(b"PUT ") : at - 1], rests, now, has_keys=has_keys)
+    return _answer(backlog, first, len(rests))
+
+
+def _answer(backlog: deque[bytes], first: int, count: int) -> tuple[int, bytes]:
+    """What `put` answers, when the first of so many messages has that id, or 0 if none has."""
     if not first:
-        return len(rests), b""
-    for _ in rests:
+        return count, b""
+    for _ in range(count):
         backlog.popleft()
-    count = len(rests)
     return count, b"OK %d\n" * count % tuple(range(first, first + count))
+
+
+def _put_mixed(client: Client, backlog: deque[bytes], now: float) -> tuple[int, bytes]:
+    """The same for PUTs without options to several queues: half of what they take by themselves."""
+    parts = [line.split(b" ", 2) for line in islice(backlog, RUN_LINES)]
+    ends = (at for at, part in enumerate(parts) if part[0] != b"PUT" or not part[2:])
+    del parts[next(ends, len(parts)) :]
+    bodies = [part[2] for part in parts]
+    if sum(map(len, bodies)) > RUN_BYTES_MAX or not _are_plain(bodies):
+        return len(parts), b""
+    try:
+        names = [client.grammar.queue_name(part[1]) for part in parts]
+    except RequestError:
+        return len(parts), b""
+    first = putting.put_mixed(client.broker, now, names, bodies)
+    client.wrote |= first > 0
+    return _answer(backlog, first, len(parts))
+
+
+def _are_plain(bodies: list[bytes]) -> bool:
+    """Whether each is JSON that begins and ends where it should, and that nothing else can be."""
+    return (
+        _STARTS.issuperset([body[:1] for body in bodies])
+        and _BLANKS.isdisjoint([body[-1:] for body in bodies])
+        and are_json(bodies)
+    )
 
 
 def _length(lines: list[bytes], head: bytes) -> int:
@@ -62,11 +92,7 @@ def _length(lines: list[bytes], head: bytes) -> int:
 def _put(client: Client, queue: bytes, rests: list[bytes], now: float, *, has_keys: bool) -> int:
     """Store the messages; answers the id of the first, or 0 if nothing was done."""
     bodies, keys = _split(rests) if has_keys else (rests, None)
-    if (
-        not _STARTS.issuperset([body[:1] for body in bodies])
-        or not _BLANKS.isdisjoint([body[-1:] for body in bodies])
-        or not are_json(bodies)
-    ):
+    if not _are_plain(bodies):
         return 0
     try:
         name = client.grammar.queue_name(queue)

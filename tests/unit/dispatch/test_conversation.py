@@ -129,8 +129,8 @@ def test_a_request_that_may_take_its_time_ends_the_turn(peer: Peer, line: str) -
 def test_clients_take_turns_in_slices(sim: Sim) -> None:
     sim.lines_per_turn = 2
     first, second = sim.connect(), sim.connect()
-    first.hear(b"PUT a 1\nPUT b 1\n" * 2)
-    second.hear(b"PUT a 2\nPUT b 2\n" * 2)
+    first.hear(b"PUT a 1\nPUT a priority=5 1\n" * 2)
+    second.hear(b"PUT a 2\nPUT a priority=5 2\n" * 2)
     sim.turn()
     assert first.take() == b"OK 1\nOK 2\nOK 5\nOK 6\n"
     assert second.take() == b"OK 3\nOK 4\nOK 7\nOK 8\n"

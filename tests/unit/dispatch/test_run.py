@@ -1,6 +1,6 @@
 """PUTs done at one stroke: nobody can tell it from PUTs that are done one by one."""
 
-from collections import Counter
+from collections import Counter, deque
 from typing import Any
 
 from hypothesis import example, given, settings
@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from qserver.broker.broker import MESSAGE_OVERHEAD
 from qserver.config import RUN_BYTES_MAX, RUN_LINES, TEXT_BYTES_MAX, Limits
+from qserver.dispatch import run
 from tests.model.same import check_books
 from tests.sim import Sim
 
@@ -56,7 +57,10 @@ keyed = st.builds(
     b"PUT %b dedup=%b %b".__mod__,
     st.tuples(st.sampled_from(QUEUES), st.sampled_from(KEYS), st.sampled_from(BODIES[:8])),
 )
-good = st.builds(b"PUT a %b".__mod__, st.sampled_from(BODIES[:8]))
+good = st.builds(
+    b"PUT %b %b".__mod__,
+    st.tuples(st.sampled_from((b"a", b"a", b"b")), st.sampled_from(BODIES[:5])),
+)
 fresh = st.builds(b"PUT a dedup=%d {}".__mod__, st.integers(0, 10**6))
 lines = st.lists(
     st.one_of(good, good, fresh, fresh, plain, keyed, st.sampled_from(OTHERS)), max_size=40
@@ -66,7 +70,7 @@ lines = st.lists(
 def told(sim: Sim, pieces: list[bytes]) -> tuple[bytes, list[bytes]]:
     """What is answered to pieces that come at one time, and the records of it."""
     peer = sim.connect()
-    peer.send(b"PUT a 0\nQUEUE set max_messages=3\n")
+    peer.send(b"PUT a 0\nPUT b 0\nQUEUE set max_messages=3\n")
     sim.stores = False
     for piece in pieces:
         peer.hear(piece)
@@ -93,11 +97,32 @@ def test_a_run_is_answered_and_recorded_as_its_lines_one_by_one(said: list[bytes
 
 @given(st.integers(0, 20), st.integers(1, 20))
 def test_a_run_that_has_no_room_as_a_whole_has_it_as_far_as_it_goes(room: int, count: int) -> None:
-    limits = Limits(memory_bytes_max=(room + 1) * (MESSAGE_OVERHEAD + 1))
+    limits = Limits(memory_bytes_max=(room + 2) * (MESSAGE_OVERHEAD + 1))
     answer, records = told(Sim(limits), [b"PUT a 1\n" * count])
     assert answer.count(b"OK") == min(room, count)
     assert answer.count(b"ERR full ") == max(count - room, 0)
     assert len(records) == min(room, count)
+
+
+@given(st.integers(0, 20), st.integers(1, 20))
+def test_so_has_one_to_several_queues(room: int, count: int) -> None:
+    limits = Limits(memory_bytes_max=(room + 2) * (MESSAGE_OVERHEAD + 1))
+    answer, records = told(Sim(limits), [b"PUT a 1\nPUT b 2\n" * count])
+    assert answer.count(b"OK") == len(records) == min(room, 2 * count)
+    assert answer.count(b"ERR full ") == max(2 * count - room, 0)
+
+
+def test_puts_to_several_queues_are_a_run_too() -> None:
+    sim = Sim()
+    peer, waits = sim.connect(), sim.connect()
+    peer.send(b"PUT a 0\nPUT b 0\n")
+    waits.send(b"GET a\nGET a wait=9\n")
+    waits.take()
+    backlog = deque([b"PUT b 1", b"PUT a [2]", b"PUT b 3", b"GET a"])
+    assert run.put(peer.conversation.client, backlog, sim.now) == (3, b"OK 3\nOK 4\nOK 5\n")
+    assert list(backlog) == [b"GET a"]
+    sim.turn()
+    assert waits.take() == b"* 4.2 a [2]\nOK 1\n"
 
 
 def test_a_run_wakes_who_waits() -> None:
