@@ -198,11 +198,11 @@ class Client:
             more["RELEASE"] = f" delay={delay_s}"
         line = f"{verb} {receipt}{more.get(verb, '')}"
         ends = verb in ("ACK", "DONE")
-        was_gone, put.may_be_gone = put.may_be_gone, put.may_be_gone or ends
+        put.may_be_gone += ends  # and another client's, whose lease this one's may have followed
         reply = await self._ask(talk, line)
         if reply is None:
             return
-        put.may_be_gone = was_gone
+        put.may_be_gone -= ends
         if not reply.is_ok or not reply.count:
             return
         if ends:

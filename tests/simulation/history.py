@@ -51,7 +51,7 @@ class Put:
         told_at: when its OK came, inf before.
         not_before: no lease above `not_before_lease` may be given out before.
         is_final: its ACK was answered OK, with that lease.
-        may_be_gone: something was sent that removes it, and not answered.
+        may_be_gone: how much was sent that removes it, and not answered.
         given_back: when the lease of that number was given back: sent, and answered OK.
     """
 
@@ -69,7 +69,7 @@ class Put:
     is_final: int = 0
     final_at: float = 0.0
     not_before_lease: int = 0
-    may_be_gone: bool = False
+    may_be_gone: int = 0
     has_new_counters: bool = False
     leases: list[Lease] = field(default_factory=list)
     given_back: dict[int, tuple[float, float]] = field(default_factory=dict)
@@ -279,7 +279,8 @@ class History:
             if put.told_at >= since:
                 put.told_at = inf
             if put.final_at >= since:
-                put.is_final, put.may_be_gone = 0, True
+                put.is_final = 0
+                put.may_be_gone += 1
             put.has_new_counters = True
             put.not_before = -inf
             for lease in put.leases:
