@@ -95,6 +95,7 @@ def test_a_run_is_answered_and_recorded_as_its_lines_one_by_one(said: list[bytes
     assert whole == told(Sim(), [line + b"\n" for line in said])
 
 
+@settings(deadline=None)
 @given(st.integers(0, 20), st.integers(1, 20))
 def test_a_run_that_has_no_room_as_a_whole_has_it_as_far_as_it_goes(room: int, count: int) -> None:
     limits = Limits(memory_bytes_max=(room + 2) * (MESSAGE_OVERHEAD + 1))
@@ -104,6 +105,7 @@ def test_a_run_that_has_no_room_as_a_whole_has_it_as_far_as_it_goes(room: int, c
     assert len(records) == min(room, count)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 20), st.integers(1, 20))
 def test_so_has_one_to_several_queues(room: int, count: int) -> None:
     limits = Limits(memory_bytes_max=(room + 2) * (MESSAGE_OVERHEAD + 1))
