@@ -36,7 +36,7 @@ LINES_PER_LOOK: Final = 8
 RUN_LINES: Final = 64
 """So many PUTs that stand one behind another are done at one stroke: about 0.1 ms of work."""
 
-RUN_BYTES_MAX: Final = 64 << 10
+RUN_BYTES_MAX: Final = 128 << 10
 """Longer ones are done one by one."""
 
 TURN_S_MAX: Final = 0.003
