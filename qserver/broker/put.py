@@ -76,13 +76,14 @@ def put_run(
     put_at = broker.put_at(now)
     first = broker.new_ids(count)
     ids = range(first, first + count)
-    messages = _new_messages(queue, ids, bodies, put_at, recorder.segment)
+    segment = recorder.segment
+    messages = [
+        Message(message_id, queue, body, put_at, PRIORITY_DEFAULT, segment)
+        for message_id, body in zip(ids, bodies, strict=True)
+    ]
     broker.memory = memory
+    _enter(broker, first, messages)
     queue.bytes += size
-    broker.messages.add_run(first, messages)
-    broker.bases.put(recorder.segment, first)
-    live = broker.live
-    live[recorder.segment] = live.get(recorder.segment, 0) + count
     queue.index.add_run(first, count)
     queue.ready.put_run(messages)
     if keys is None:
@@ -93,7 +94,6 @@ def put_run(
         until = now + queue.settings.dedup_window
         remember_keys(broker, queue, keys, ids, until, now)
         recorder.put_run_with(queue.encoded, first, put_at, bodies, keys, broker.wall(until))
-    broker.counters.puts += count
     if broker.waiters:
         broker.awaken(name)
     return first
@@ -118,15 +118,12 @@ def put_mixed(broker: Broker, now: float, names: list[str], bodies: list[bytes])
         for message_id, queue, body in zip(range(first, first + count), queues, bodies, strict=True)
     ]
     broker.memory = memory
-    broker.messages.add_run(first, messages)
-    broker.bases.put(segment, first)
-    broker.live[segment] = broker.live.get(segment, 0) + count
+    _enter(broker, first, messages)
     for message, queue in zip(messages, queues, strict=True):
         queue.bytes += len(message.body)
         queue.index.add(message.id)
         queue.ready.put(message)
         recorder.put(queue.encoded, message)
-    broker.counters.puts += count
     if broker.waiters:
         for name in names:
             broker.awaken(name)
@@ -138,13 +135,13 @@ def _are_new(queue: Queue, keys: list[str]) -> bool:
     return len(set(keys)) == len(keys) and (queue.dedup is None or queue.dedup.has_none(keys))
 
 
-def _new_messages(
-    queue: Queue, ids: range, bodies: list[bytes], put_at: float, segment: int
-) -> list[Message]:
-    return [
-        Message(message_id, queue, body, put_at, PRIORITY_DEFAULT, segment)
-        for message_id, body in zip(ids, bodies, strict=True)
-    ]
+def _enter(broker: Broker, first: int, messages: list[Message]) -> None:
+    """Enter new messages with consecutive ids into what holds those of all queues."""
+    segment = broker.recorder.segment
+    broker.messages.add_run(first, messages)
+    broker.bases.put(segment, first)
+    broker.live[segment] = broker.live.get(segment, 0) + len(messages)
+    broker.counters.puts += len(messages)
 
 
 def put_with(
