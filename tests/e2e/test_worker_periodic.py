@@ -45,7 +45,7 @@ def test_each_due_time_runs_once_while_workers_come_and_go(server: QServer, note
     seen = notes.count("tick")
     wait_until(lambda: time.time() > stopped_at + 0.7)
     with WorkerProcess(server.url, notes, app=APP) as third:
-        # The newest may come before those that were missed: these are put when one from before comes.
+        # The newest may come before those that were missed: one from before has these put.
         wait_until(lambda: notes.count("tick") > seen + 3 and is_gapless(dues_ms(notes, "tick")))
         third.send_signal(signal.SIGTERM)
         assert third.wait()[0] == 0
