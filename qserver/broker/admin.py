@@ -143,7 +143,7 @@ def _reason(message: Message) -> str:
 def revive(broker: Broker, message: Message, target: Queue) -> None:
     """Let a dead message be ready in the target queue, with a clean slate."""
     queue = message.queue
-    del queue.dead[message.id]
+    broker.let_go(message)
     message.failures = message.losses = 0
     if message.details is not None:
         message.details.reason = None

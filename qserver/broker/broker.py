@@ -18,7 +18,7 @@ from collections import deque
 from typing import Final
 
 from qserver.broker.bases import Bases
-from qserver.broker.message import DEAD, DELAYED, DONE, GONE, LEASED, READY, Message
+from qserver.broker.message import DEAD, DELAYED, DONE, GONE, LEASED, READY, STATES, Message
 from qserver.broker.queue import Queue
 from qserver.broker.session import Session
 from qserver.broker.table import PAGE_BITS, SPARSE, Table
@@ -69,8 +69,10 @@ class Broker:
         offset: wall-clock seconds minus monotonic seconds.
         boot: with what the monotonic clock began; empty if that is unknown.
         bases: what compaction asks: which messages' records stand in which segment.
+        counts: how many messages are in each state, by its number; all others are ready.
         names: of all queues, sorted.
         waiters: GETs that wait, by the name of each queue they wait for, first come first.
+        waiting: how many these are.
         result_waiters: RESULTs that wait, by message id, first come first.
         hungry: names of queues in which something became ready while GETs wait for it.
         memory: bytes that the messages take, estimated.
@@ -88,6 +90,7 @@ class Broker:
         "bases",
         "boot",
         "counters",
+        "counts",
         "hungry",
         "last_id",
         "last_lease",
@@ -109,6 +112,7 @@ class Broker:
         "result_waiters",
         "sessions",
         "waiters",
+        "waiting",
         "wheel",
     )
 
@@ -133,7 +137,9 @@ class Broker:
         self.names: list[str] = []
         self.sessions: dict[str, Session] = {}
         self._to_look_at: list[Queue] = []
+        self.counts = [0] * len(STATES)
         self.waiters: dict[str, deque[GetWaiter]] = {}
+        self.waiting = 0
         self.result_waiters: dict[int, dict[ResultWaiter, None]] = {}
         self.hungry: dict[str, None] = {}
         self.wheel = Wheel(now)
@@ -272,6 +278,16 @@ class Broker:
         if self.result_waiters:
             self.tell_end(message)
 
+    def hold(self, message: Message) -> None:
+        """Enter a message into its queue's table of its state, which is not ready."""
+        message.queue.held(message.state)[message.id] = message
+        self.counts[message.state] += 1
+
+    def let_go(self, message: Message) -> None:
+        """Take a message out of its queue's table of its state, which is not ready."""
+        del message.queue.held(message.state)[message.id]
+        self.counts[message.state] -= 1
+
     def make_ready(self, message: Message) -> None:
         """Let a message that was somewhere else be ready, at its place."""
         message.state = READY
@@ -284,7 +300,7 @@ class Broker:
     def make_delayed(self, message: Message, due: float) -> None:
         """Let a message be delayed until then, or until its ttl has passed, if that is sooner."""
         message.state = DELAYED
-        message.queue.delayed[message.id] = message
+        self.hold(message)
         detail = message.detail()
         detail.due_at = due + self.offset
         self.wheel.schedule(message, min(due, detail.expires_at) if detail.expires_at else due)
@@ -293,7 +309,7 @@ class Broker:
         """Let a message be dead."""
         self.wheel.cancel(message)
         message.state = DEAD
-        message.queue.dead[message.id] = message
+        self.hold(message)
         self.counters.deads += 1
         if self.result_waiters:
             self.tell_end(message)
@@ -301,7 +317,7 @@ class Broker:
     def make_done(self, message: Message, until: float) -> None:
         """Let a message be done, and kept until then."""
         message.state = DONE
-        message.queue.done[message.id] = message
+        self.hold(message)
         self.wheel.schedule(message, until)
         if self.result_waiters:
             self.tell_end(message)
@@ -310,14 +326,17 @@ class Broker:
         """Take a message out of its lease."""
         assert message.state == LEASED
         message.lease = 0
-        del message.queue.leased[message.id]
+        self.let_go(message)
         if message.session is not None:
             del message.session.leases[message.id]
             message.session = None
         self.wheel.cancel(message)
 
     def finish(self, message: Message) -> None:
-        """Remove a leased message: `end_lease` and `remove` in one, since most messages end so."""
+        """Remove a leased message: `end_lease` and `remove` in one, since most messages end so.
+
+        But for `counts`: who finishes many counts them at once.
+        """
         assert message.state == LEASED
         queue = message.queue
         message_id = message.id
@@ -359,7 +378,7 @@ class Broker:
         if state == LEASED:
             self.end_lease(message)
         else:
-            del message.queue.held(state)[message.id]
+            self.let_go(message)
         self.remove(message)
 
     def send_behind(self, message: Message) -> int:

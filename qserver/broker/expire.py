@@ -23,7 +23,7 @@ def expire(broker: Broker, message: Message) -> None:
     if message.state == READY:
         message = replace_ready(broker, message)
     else:
-        del message.queue.delayed[message.id]
+        broker.let_go(message)
     message.detail().reason = EXPIRED_REASON
     broker.make_dead(message)
     broker.recorder.dead(message.id, EXPIRED_REASON)

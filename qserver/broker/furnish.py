@@ -47,7 +47,7 @@ def _place(broker: Broker, message: Message) -> None:
     if state == READY:
         _place_ready(broker, message)
         return
-    message.queue.held(state)[message.id] = message
+    broker.hold(message)
     if state == DELAYED:
         detail = message.detail()
         due = detail.due_at - broker.offset

@@ -72,6 +72,7 @@ def _lease(
         messages, deadline + broker.offset, None if session is None else session.name
     )
     broker.counters.leases += len(messages)
+    broker.counts[LEASED] += len(messages)
 
 
 # --- waiting ----------------------------------------------------------------------------------
@@ -94,6 +95,7 @@ def wait(
     waiter = GetWaiter(broker.last_waiter, client, names, count, lease_s)
     for name in names:
         broker.waiters.setdefault(name, deque()).append(waiter)
+    broker.waiting += 1
     broker.wheel.schedule(waiter, now + wait_s)
     return waiter
 

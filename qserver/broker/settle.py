@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from qserver.broker.broker import Broker
 from qserver.broker.expire import expire_if_over
-from qserver.broker.message import Message
+from qserver.broker.message import LEASED, Message
 from qserver.broker.session import Session
 from qserver.broker.table import PAGE_BITS
 
@@ -38,6 +38,7 @@ def ack(broker: Broker, now: float, receipts: Receipts) -> list[tuple[int, int]]
     if settled:
         broker.recorder.ack(settled, 0.0)
         broker.counters.acks += len(settled)
+        broker.counts[LEASED] -= len(settled)
     return refused
 
 

@@ -107,7 +107,7 @@ def _message_fired(broker: Broker, now: float, message: Message, due: list[int])
         expire(broker, message)
     else:
         assert state == DELAYED
-        del message.queue.delayed[message.id]
+        broker.let_go(message)
         broker.make_ready(message)
         due.append(message.id)
 

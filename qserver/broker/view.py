@@ -95,14 +95,9 @@ def stats(broker: Broker) -> dict[str, int]:
     """Figures of the whole broker, by name."""
     counters = broker.counters
     figures = {"queues": len(broker.queues), "messages": len(broker.messages)}
-    figures |= dict.fromkeys(STATES, 0)
-    for queue in broker.queues.values():
-        figures["ready"] += queue.ready.count
-        figures["leased"] += len(queue.leased)
-        figures["delayed"] += len(queue.delayed)
-        figures["dead"] += len(queue.dead)
-        figures["done"] += len(queue.done)
-    figures["waiting"] = len({w.number for line in broker.waiters.values() for w in line})
+    figures |= zip(STATES, broker.counts, strict=True)
+    figures["ready"] = len(broker.messages) - sum(broker.counts)
+    figures["waiting"] = broker.waiting
     figures["waiting_results"] = sum(map(len, broker.result_waiters.values()))
     figures["sessions"] = len(broker.sessions)
     figures["message_memory_bytes"] = broker.memory

@@ -61,6 +61,7 @@ class GetWaiter(Waiter):
     def forget(self, broker: "Broker") -> None:
         """Leave the line of each queue."""
         broker.wheel.cancel(self)
+        broker.waiting -= 1
         for name in self.queues:
             line = broker.waiters[name]
             if line[0] is self:

@@ -17,6 +17,7 @@ import structlog
 import uvloop
 
 from qserver import __version__
+from qserver.broker.message import LEASED
 from qserver.build import BUILD
 from qserver.config import SWITCH_S, Config
 from qserver.errors import Damaged, StorageError
@@ -151,7 +152,7 @@ def _greet(server: Server) -> None:
             recovery_s=round(server.recovery_s, 3),
         )
         return
-    leased = sum(len(queue.leased) for queue in server.broker.queues.values())
+    leased = server.broker.counts[LEASED]
     found = f"{messages:,} messages, {leased:,} of them leased" if messages else "empty"
     click.echo(
         f"qserver {__version__} ({BUILD}) listens on {host}:{port}\n"

@@ -7,11 +7,12 @@ from math import inf
 from typing import Any
 
 from qserver.broker.broker import COUNTED, MESSAGE_OVERHEAD, Broker
-from qserver.broker.message import DELAYED, DONE, GONE, LEASED, READY, STATES, Message
+from qserver.broker.message import DEAD, DELAYED, DONE, GONE, LEASED, READY, STATES, Message
 from qserver.broker.queue import DEFAULTS, Queue
 from tests.model.model import HELD, Model, ModelMessage
 
 TEXTS = ("key", "trace", "dedup", "reason")
+HELD_STATES = (LEASED, DELAYED, DEAD, DONE)
 
 
 def check(broker: Broker, model: Model) -> None:
@@ -127,6 +128,11 @@ def check_books(broker: Broker) -> None:
     for segment in {message.segment for message in messages}:
         asked = _asked(broker, segment)
         assert {message.id for message in messages if message.segment == segment} <= asked
+    assert broker.counts[READY] == 0
+    for state in HELD_STATES:
+        assert broker.counts[state] == sum(message.state == state for message in messages)
+    waiting = {waiter for line in broker.waiters.values() for waiter in line}
+    assert broker.waiting == len(waiting)
     for session in broker.sessions.values():
         assert all(message.session is session for message in session.leases.values())
 
@@ -147,7 +153,7 @@ def _kept(message: Message) -> int:
 def _check_queue_books(queue: Queue, messages: list[Message]) -> None:
     assert queue.bytes == sum(len(message.body) for message in messages)
     assert len(queue) == len(messages)
-    for state in (LEASED, DELAYED, DONE):
+    for state in HELD_STATES:
         assert queue.held(state) == {m.id: m for m in messages if m.state == state}
     assert queue.ready.count == sum(message.state == READY for message in messages)
     assert queue.ready._leftovers == sum(

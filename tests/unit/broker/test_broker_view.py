@@ -1,5 +1,7 @@
 """LIST and STATS: pages, cursors, and what they cost."""
 
+from typing import Any, NoReturn
+
 import pytest
 
 from qserver.broker import view
@@ -165,3 +167,23 @@ def test_the_figures_count_each_state_over_all_queues(bench: Bench) -> None:
     assert figures["message_memory_bytes"] == bench.broker.memory > 0
     assert figures["waiting"] == 1
     assert figures["puts_total"] == 4
+
+
+class Unwalked(dict[str, Any]):
+    """A table that is not to be walked."""
+
+    def __iter__(self) -> NoReturn:
+        pytest.fail("it costs a look at each")
+
+    values = items = keys = __iter__
+
+
+def test_stats_looks_at_no_queue_and_at_nobody_who_waits(bench: Bench) -> None:
+    for number in range(3):
+        bench.put(f"q{number}")
+        bench.wait("none", f"empty{number}")
+    before = view.stats(bench.broker)
+    bench.broker.queues = Unwalked(bench.broker.queues)
+    bench.broker.waiters = Unwalked(bench.broker.waiters)
+    assert view.stats(bench.broker) == before
+    assert (before["messages"], before["ready"], before["waiting"]) == (3, 3, 3)
