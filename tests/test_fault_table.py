@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ SECTION = DESIGN.split("## When the world fails\n", 1)[1].split("\n## ", 1)[0]
 ROWS = [line.strip("|").split("|") for line in SECTION.splitlines() if line.startswith("| ")][1:]
 
 
+@cache
 def names_in(name: str) -> set[str]:
     """The tests of the one file of that name."""
     (path,) = TESTS.rglob(name)

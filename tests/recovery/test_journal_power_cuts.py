@@ -35,6 +35,14 @@ class Script:
 
 MIXED = Script(7, lambda step: step % 3 != 1)
 WITH_BLANK_ENDS = Script(16, lambda step: step != 14)
+
+
+def seeds(count: int, quick: int) -> pytest.MarkDecorator:
+    """Some of them at once, all of them when there is time."""
+    slow = [pytest.param(seed, marks=pytest.mark.slow) for seed in range(quick, count)]
+    return pytest.mark.parametrize("seed", [*range(quick), *slow])
+
+
 SCRIPTS = pytest.mark.parametrize("script", [MIXED, WITH_BLANK_ENDS], ids=["mixed", "blank ends"])
 
 
@@ -164,7 +172,7 @@ def test_what_was_committed_survives_the_end_of_the_process_at_any_change(script
 
 
 @SCRIPTS
-@pytest.mark.parametrize("seed", range(6))
+@seeds(6, quick=2)
 def test_what_was_synced_survives_however_the_rest_is_torn(script: Script, seed: int) -> None:
     for change in changes_of(script):
         disk, ledger = cut(script, change)
@@ -174,7 +182,7 @@ def test_what_was_synced_survives_however_the_rest_is_torn(script: Script, seed:
 
 
 @SCRIPTS
-@pytest.mark.parametrize("seed", range(2))
+@seeds(2, quick=1)
 def test_a_power_cut_during_the_repair_of_another_loses_no_more(script: Script, seed: int) -> None:
     for change in changes_of(script)[2::4]:
         for second in range(1, 12):
