@@ -41,6 +41,7 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
     wire/words.py               the terminals of the grammar, both ways
 
     broker/broker.py            the tables, and the steps of a message's life
+    broker/counters.py          how often things happened
     broker/message.py           a message and its states
     broker/queue.py             a queue, its settings, its messages by state
     broker/ready.py             the order of delivery
@@ -54,11 +55,15 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
     broker/put.py               PUT
     broker/get.py               GET, waiting, sessions
     broker/settle.py            ACK NACK RELEASE TOUCH, and leases that end
+    broker/touching.py          TOUCH * of all that a session holds
     broker/outcome.py           PROGRESS DONE RESULT
     broker/expire.py            the end of a ttl
     broker/timers.py            what time alone brings about
-    broker/admin.py             QUEUE PAUSE PURGE DROP REDRIVE
-    broker/purging.py           PURGE and DROP of many messages, a slice at a time
+    broker/admin.py             QUEUE PAUSE PURGE DROP
+    broker/ongoing.py           requests that take more than one step
+    broker/purging.py           PURGE and DROP of many messages
+    broker/redriving.py         REDRIVE
+    broker/following.py         what follows the wall clock, when that is set
     broker/view.py              PEEK LIST LEASES STATS
     broker/shrink.py            tables that were large once
     broker/checkpoint.py        what a new segment of the journal begins with

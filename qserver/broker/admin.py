@@ -1,16 +1,11 @@
-"""QUEUE, PAUSE, RESUME, PURGE, DROP, REDRIVE: what operators do to whole queues."""
+"""QUEUE, PAUSE, RESUME; PURGE and DROP of few messages: what operators do to whole queues."""
 
 from dataclasses import asdict, replace
-from fnmatch import fnmatchcase
-from itertools import islice
 from typing import Any
 
 from qserver.broker.broker import Broker
-from qserver.broker.message import READY, STATES, Message
+from qserver.broker.message import READY, STATES
 from qserver.broker.queue import DEFAULTS, Queue, Settings
-
-SLICE = 1000
-"""How many ids one record names at most."""
 
 
 def configure(broker: Broker, name: str, changes: dict[str, Any]) -> Settings:
@@ -90,68 +85,3 @@ def remove_queue(broker: Broker, queue: Queue) -> None:
         for segment in queue.dedup.segments():
             broker.live[segment] -= 1
     broker.close_queue(queue)
-
-
-def redrive(
-    broker: Broker,
-    name: str,
-    *,
-    count: int | None,
-    reason: str | None,
-    to: str | None,
-    dry: bool,
-) -> int:
-    """Make dead messages ready again, in order of id; answers how many that are.
-
-    Raises:
-        RequestError: `full`, the queue to move them to can't be created.
-    """
-    queue = broker.queues.get(name)
-    if queue is None:
-        return 0
-    chosen = list(islice(_matching(queue, reason), count))
-    if dry or not chosen:
-        return len(chosen)
-    target = queue if to is None else broker.open_queue(to)
-    for start in range(0, len(chosen), SLICE):
-        ids = chosen[start : start + SLICE]
-        first = 0
-        for message_id in ids:
-            message = queue.dead[message_id]
-            if target.settings.requeue == "back":
-                place = broker.send_behind(message)
-                first = first or place
-            revive(broker, message, target)
-        broker.recorder.redrive(ids, target.encoded, first)
-    return len(chosen)
-
-
-def _matching(queue: Queue, reason: str | None) -> list[int]:
-    if reason is None:
-        return sorted(queue.dead)
-    return [
-        message_id
-        for message_id in sorted(queue.dead)
-        if fnmatchcase(_reason(queue.dead[message_id]), reason)
-    ]
-
-
-def _reason(message: Message) -> str:
-    return (message.details and message.details.reason) or ""
-
-
-def revive(broker: Broker, message: Message, target: Queue) -> None:
-    """Let a dead message be ready in the target queue, with a clean slate."""
-    queue = message.queue
-    broker.let_go(message)
-    message.failures = message.losses = 0
-    if message.details is not None:
-        message.details.reason = None
-        message.details.expires_at = 0.0
-    if target is not queue:
-        size = len(message.body)
-        queue.bytes -= size
-        target.bytes += size
-        message.queue = target
-        target.index.insert(message.id)
-    broker.make_ready(message)

@@ -15,9 +15,10 @@ nothing.
 
 from bisect import bisect_left, insort
 from collections import deque
-from typing import Final
 
 from qserver.broker.bases import Bases
+from qserver.broker.counters import Counters
+from qserver.broker.following import Follower
 from qserver.broker.message import DEAD, DELAYED, DONE, GONE, LEASED, READY, STATES, Message
 from qserver.broker.queue import Queue
 from qserver.broker.session import Session
@@ -36,30 +37,6 @@ LOOKS_MAX = 10_000
 
 FORGOTTEN_MAX = 32
 """And so many of them are forgotten: about 2 ms, since the list of names is long."""
-
-
-COUNTED: Final = (
-    *("acks", "deads", "duplicates", "expiries", "leases"),
-    *("losses", "nacks", "puts", "releases"),
-)
-"""What is counted, in the order in which it is told."""
-
-
-class Counters:
-    """How often things happened since the start."""
-
-    __slots__ = COUNTED
-
-    def __init__(self) -> None:
-        self.puts = 0
-        self.duplicates = 0
-        self.leases = 0
-        self.acks = 0
-        self.nacks = 0
-        self.releases = 0
-        self.losses = 0
-        self.expiries = 0
-        self.deads = 0
 
 
 class Broker:
@@ -91,6 +68,7 @@ class Broker:
         "boot",
         "counters",
         "counts",
+        "follower",
         "hungry",
         "last_id",
         "last_lease",
@@ -143,6 +121,7 @@ class Broker:
         self.result_waiters: dict[int, dict[ResultWaiter, None]] = {}
         self.hungry: dict[str, None] = {}
         self.wheel = Wheel(now)
+        self.follower = Follower()
         self.counters = Counters()
         self.memory = 0
         self.memory_bytes_max = limits.memory_bytes_max

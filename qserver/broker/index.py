@@ -76,6 +76,9 @@ class Index:
 
     def insert(self, message_id: int) -> None:
         """Add an id anywhere; nothing if it is still here from an earlier time."""
+        if message_id > self._last():
+            self.add(message_id)
+            return
         at = self._block_of(message_id)
         block = self._blocks[at]
         where = bisect_right(block, message_id)
@@ -97,6 +100,12 @@ class Index:
         yield from self._blocks[at][bisect_right(self._blocks[at], message_id) :]
         for block in self._blocks[at + 1 :]:
             yield from block
+
+    def _last(self) -> int:
+        """The highest id; 0 without one. Only the tail is ever empty."""
+        if self._tail:
+            return self._tail[-1]
+        return self._blocks[-2][-1] if len(self._blocks) > 1 else 0
 
     def _block_of(self, message_id: int) -> int:
         """Where the block is that has the id, or would have it."""

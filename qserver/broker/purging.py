@@ -1,8 +1,7 @@
-"""PURGE and DROP of many messages: a slice at a time, while all others are served in between.
+"""PURGE and DROP: all of a queue's messages are removed; many of them a slice at a time.
 
 What was there when it began is gone when it is answered; what is put meanwhile stays, but for a
-DROP, which in the end removes the queue with all it has then. Each slice is recorded by itself, so
-that the journal always tells what the tables hold. A client that is gone ends it where it stands.
+DROP, which in the end removes the queue with all it has then.
 """
 
 from collections.abc import Iterable
@@ -13,9 +12,9 @@ from typing import Final
 from qserver.broker import admin
 from qserver.broker.broker import Broker
 from qserver.broker.message import READY, STATES, Message
+from qserver.broker.ongoing import Ongoing
 from qserver.broker.queue import Queue
 from qserver.broker.session import Client
-from qserver.broker.waiter import Waiter
 
 SLICE: Final = 2000
 """Messages that are removed at once, in about 2 ms; for no more than these there is one step."""
@@ -24,17 +23,16 @@ IDS_MAX: Final = 1000
 """Ids that one record names."""
 
 
-class Purge(Waiter):
+class Purge(Ongoing):
     """A PURGE or DROP that goes on by itself.
 
     Attributes:
         last_id: up to which messages go.
-        removed: how many so far.
         slice_max: how many at once.
         is_drop: the queue goes, too.
     """
 
-    __slots__ = ("is_drop", "last_id", "queue", "removed", "slice_max", "states")
+    __slots__ = ("is_drop", "last_id", "queue", "slice_max", "states")
 
     def __init__(
         self,
@@ -46,34 +44,26 @@ class Purge(Waiter):
         *,
         is_drop: bool,
     ) -> None:
-        super().__init__(0, client)
+        super().__init__(client)
         self.queue = queue
         self.states = states
         self.last_id = last_id
-        self.removed = 0
         self.slice_max = slice_max
         self.is_drop = is_drop
 
-    def forget(self, broker: Broker) -> None:
-        """Leave the rest as it is."""
-        broker.wheel.cancel(self)
-
-    def give_up(self, broker: Broker) -> None:
-        """Remove a slice; answer, if it was the last one."""
-        broker.wheel.cancel(self)
+    def step(self, broker: Broker) -> bool:
+        """Remove some more."""
         if broker.queues.get(self.queue.name) is not self.queue:  # someone dropped it
-            self.client.counted(self.removed)
-            return
+            return True
         if self.is_drop and len(self.queue) <= self.slice_max:
-            self.client.counted(self.removed + admin.drop(broker, self.queue.name))
-            return
+            self.count += admin.drop(broker, self.queue.name)
+            return True
         count = self._remove_slice(broker)
-        self.removed += count
-        if count < self.slice_max and not self.is_drop:
-            self.queue.index.shrink()
-            self.client.counted(self.removed)
-        else:
-            broker.wheel.schedule(self, 0.0)  # at once, but behind all that is due
+        self.count += count
+        if count == self.slice_max or self.is_drop:
+            return False
+        self.queue.index.shrink()
+        return True
 
     def _remove_slice(self, broker: Broker) -> int:
         left = self.slice_max
@@ -119,5 +109,5 @@ def begin_drop(broker: Broker, client: Client, name: str, slice_max: int = SLICE
 
 
 def _begin(broker: Broker, purge: Purge) -> Purge:
-    broker.wheel.schedule(purge, 0.0)
+    purge.wait(broker)
     return purge

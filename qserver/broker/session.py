@@ -3,7 +3,7 @@
 connection ──1:0..1── Session      ──1:n── leased messages
 connection ──1:0..1── GetWaiter    ──n:m── queues' names
                    or ResultWaiter ──n:1── messages' ids
-                   or Purge        ──n:1── queue
+                   or Ongoing      ──n:1── queue, or session
 """
 
 from typing import TYPE_CHECKING, Protocol
@@ -43,7 +43,7 @@ class Client(Protocol):
         ...
 
     def counted(self, count: int) -> None:
-        """The PURGE or DROP that went on by itself is done: so many messages were removed."""
+        """The request that went on by itself is done, to so many messages."""
         ...
 
     def told(self, message: Message) -> None:

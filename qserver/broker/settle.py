@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from qserver.broker.broker import Broker
 from qserver.broker.expire import expire_if_over
 from qserver.broker.message import LEASED, Message
-from qserver.broker.session import Session
 from qserver.broker.table import PAGE_BITS
 
 LOST_REASON = "lost too often"
@@ -125,32 +124,6 @@ def touch(
     for deadline, ids in extended.items():
         broker.recorder.touch(ids, broker.wall(deadline))
     return refused
-
-
-def touch_session(
-    broker: Broker, now: float, session: Session, lease_s: float | None = None
-) -> int:
-    """Extend every lease of the session; answers how many it holds.
-
-    With one length for all it is one record, however many there are.
-    """
-    if lease_s is None:
-        extended: dict[float, list[int]] = {}
-        for message in session.leases.values():
-            deadline = now + message.queue.settings.lease
-            if message.deadline < deadline:
-                message.deadline = deadline
-                extended.setdefault(deadline, []).append(message.id)
-        for deadline, ids in extended.items():
-            broker.recorder.touch(ids, broker.wall(deadline))
-        return len(session.leases)
-    deadline = now + lease_s
-    for message in session.leases.values():
-        if message.deadline < deadline:  # noqa: PLR1730  a fifth of what max() takes
-            message.deadline = deadline
-    if session.leases:
-        broker.recorder.touch_session(session.name, broker.wall(deadline))
-    return len(session.leases)
 
 
 def _come_back(

@@ -2,8 +2,10 @@
 
 from qserver.broker.broker import Broker
 from qserver.broker.expire import expire
+from qserver.broker.following import Follower, await_due
 from qserver.broker.get import serve
 from qserver.broker.message import DELAYED, DONE, LEASED, Message
+from qserver.broker.ongoing import Ongoing
 from qserver.broker.put import expire_keys
 from qserver.broker.queue import Queue
 from qserver.broker.session import Session
@@ -26,6 +28,7 @@ def tick(broker: Broker, now: float, budget: int = BUDGET) -> bool:
     fired, more = broker.wheel.advance(now, budget)
     fired.sort(key=_order)
     due: list[int] = []
+    going_on: list[Ongoing | Follower] = []
     for item in fired:
         if isinstance(item, Message):
             _message_fired(broker, now, item, due)
@@ -33,6 +36,8 @@ def tick(broker: Broker, now: float, budget: int = BUDGET) -> bool:
         elif isinstance(item, Session):
             budget -= _end_session(broker, now, item, budget)
             more |= item.slot is not None
+        elif isinstance(item, (Ongoing, Follower)):
+            going_on.append(item)
         elif isinstance(item, Waiter):
             item.give_up(broker)
         else:
@@ -40,8 +45,18 @@ def tick(broker: Broker, now: float, budget: int = BUDGET) -> bool:
             _sweep_keys(broker, now, item)
     if due:
         broker.recorder.due(due)
+    if going_on:
+        more |= _go_on(broker, going_on)
     serve(broker, now)
     return more
+
+
+def _go_on(broker: Broker, waiting: list[Ongoing | Follower]) -> bool:
+    """Do a slice of what has waited longest; answers whether there is more to do."""
+    waiting[0].go_on(broker)
+    for item in waiting[1:]:
+        broker.wheel.schedule(item, 0.0)
+    return len(waiting) > 1 or waiting[0].slot is not None
 
 
 def _order(item: Timed) -> tuple[int, float, int | str]:
@@ -66,8 +81,6 @@ def clock_checked(broker: Broker, now: float, wall: float) -> float:
     """Compare the clocks; if the wall clock was set, move what follows it. Answers by how much.
 
     Delays and `at` follow the clock that people read. Leases, waits, ttls and graces don't care.
-    But the journal has the ends of leases by that clock, so they are told again by the new one:
-    else they would end early, or hours late, if the server was started again.
     """
     moved = wall - now - broker.offset
     if abs(moved) < CLOCK_JUMP_S:
@@ -75,25 +88,9 @@ def clock_checked(broker: Broker, now: float, wall: float) -> float:
     broker.set_wall_clock(moved)
     if broker.boot:
         broker.recorder.clock(broker.boot, broker.offset)
-    for queue in broker.queues.values():
-        for message in queue.delayed.values():
-            _await_due(broker, message)
-        _tell_leases_again(broker, queue)
+    if sum(broker.counts):
+        broker.follower.begin(broker)
     return moved
-
-
-def _tell_leases_again(broker: Broker, queue: Queue) -> None:
-    by_deadline: dict[float, list[int]] = {}
-    for message in queue.leased.values():
-        by_deadline.setdefault(message.deadline, []).append(message.id)
-    for deadline, ids in by_deadline.items():
-        broker.recorder.touch(ids, broker.wall(deadline))
-
-
-def _await_due(broker: Broker, message: Message) -> None:
-    detail = message.detail()
-    due = detail.due_at - broker.offset
-    broker.wheel.schedule(message, min(due, detail.expires_at) if detail.expires_at else due)
 
 
 def _message_fired(broker: Broker, now: float, message: Message, due: list[int]) -> None:
@@ -105,6 +102,8 @@ def _message_fired(broker: Broker, now: float, message: Message, due: list[int])
         broker.recorder.gone((message.id,))
     elif (expires_at := message.expires_at()) and expires_at <= now:
         expire(broker, message)
+    elif message.detail().due_at - broker.offset > now + CLOCK_JUMP_S / 2:
+        await_due(broker, message)  # the wall clock went back, and its turn has not come yet
     else:
         assert state == DELAYED
         broker.let_go(message)

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from heapq import nsmallest
 from typing import NamedTuple
 
-from qserver.broker.broker import COUNTED, Broker
+from qserver.broker.broker import Broker
+from qserver.broker.counters import COUNTED
 from qserver.broker.message import READY, STATES, Message
 from qserver.broker.queue import Queue
 from qserver.broker.session import Session

@@ -2,7 +2,7 @@
 
 GetWaiter     a GET with nothing to get yet: served in turn, when a queue has something for it
 ResultWaiter  a RESULT of a message that has not ended: told when it does, all who ask at once
-Purge         a PURGE or DROP of so many messages that it takes more than one step: `purging.py`
+Ongoing       a request of so much that it takes more than one step: `ongoing.py`
 
 All stand in the timer wheel, which ends their time. A client has one at most.
 """

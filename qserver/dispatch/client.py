@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 from qserver.broker import outcome
 from qserver.broker.broker import Broker
 from qserver.broker.message import Message
+from qserver.broker.ongoing import Ongoing, begin
 from qserver.broker.session import Session
 from qserver.broker.waiter import Waiter
 from qserver.dispatch import lines
@@ -95,8 +96,19 @@ class Client:
         """The RESULT that waited is answered; the requests behind it may go on."""
         self._answer(lines.outcome(message), reports_change=message.state in outcome.ENDS)
 
+    def begin(self, request: Ongoing) -> bytes | None:
+        """Do the first slice of it; the reply if that was all, else None: it goes on by itself.
+
+        Raises:
+            RequestError: nothing was done.
+        """
+        if begin(self.broker, request):
+            return lines.ok(request.count)
+        self.waiter = request
+        return None
+
     def counted(self, count: int) -> None:
-        """The PURGE or DROP that went on by itself is answered."""
+        """The request that went on by itself is answered."""
         self._answer(lines.ok(count), reports_change=True)
 
     def _answer(self, reply: bytes, *, reports_change: bool) -> None:

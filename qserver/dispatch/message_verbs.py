@@ -4,6 +4,7 @@ from qserver.broker import get as getting
 from qserver.broker import put as putting
 from qserver.broker import settle, view
 from qserver.broker.session import Session
+from qserver.broker.touching import TouchAll
 from qserver.config import DURATION_S_MAX, LIST_COUNT_DEFAULT, QUEUES_PER_GET_MAX, YEAR_S
 from qserver.dispatch import lines
 from qserver.dispatch.client import Client
@@ -134,8 +135,8 @@ def release(client: Client, rest: bytes, now: float) -> bytes:
     return _settled(client, receipts, refused)
 
 
-def touch(client: Client, rest: bytes, now: float) -> bytes:
-    """TOUCH <receipt>… [lease=], or TOUCH * [lease=]."""
+def touch(client: Client, rest: bytes, now: float) -> bytes | None:
+    """TOUCH <receipt>… [lease=], or TOUCH * [lease=]; None when many leases are extended."""
     words, options = split_receipts(rest)
     values, left = read_options(options, client.grammar.touch)
     refuse_rest(left)
@@ -143,7 +144,7 @@ def touch(client: Client, rest: bytes, now: float) -> bytes:
     if words.strip(BLANKS) == b"*":
         session = _session(client, "TOUCH *")
         client.wrote = True
-        return lines.ok(settle.touch_session(client.broker, now, session, lease_s))
+        return client.begin(TouchAll(client.broker, client, session, now, lease_s))
     receipts = read_receipts(words, client.grammar.count_max)
     refused = settle.touch(client.broker, now, receipts, lease_s)
     return _settled(client, receipts, refused)

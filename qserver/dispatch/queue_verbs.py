@@ -4,6 +4,7 @@ from typing import Any
 
 from qserver.broker import admin, purging, view
 from qserver.broker.message import STATES
+from qserver.broker.redriving import Redrive
 from qserver.config import LIST_COUNT_DEFAULT
 from qserver.dispatch import lines
 from qserver.dispatch.client import Client
@@ -100,19 +101,25 @@ def drop(client: Client, rest: bytes, now: float) -> bytes | None:  # noqa: ARG0
     return lines.ok(admin.drop(client.broker, name))
 
 
-def redrive(client: Client, rest: bytes, now: float) -> bytes:  # noqa: ARG001
-    """REDRIVE <queue> [count=] [reason=] [to=] [dry=yes]."""
+def redrive(client: Client, rest: bytes, now: float) -> bytes | None:  # noqa: ARG001
+    """REDRIVE <queue> [count=] [reason=] [to=] [dry=yes]; None when there is much to do."""
     name, values = _queue_and_options(client, rest, client.grammar.redrive)
     client.wrote = True
-    count = admin.redrive(
-        client.broker,
-        name,
-        count=values.get(b"count"),
-        reason=values.get(b"reason"),
-        to=values.get(b"to"),
-        dry=values.get(b"dry") == "yes",
+    broker = client.broker
+    chosen = broker.queues.get(name)
+    if chosen is None:
+        return lines.NOTHING
+    return client.begin(
+        Redrive(
+            broker,
+            client,
+            chosen,
+            count=values.get(b"count"),
+            reason=values.get(b"reason"),
+            to=values.get(b"to"),
+            dry=values.get(b"dry") == "yes",
+        )
     )
-    return lines.ok(count)
 
 
 def _queue_and_options(

@@ -32,7 +32,7 @@ class FakeClient:
         self._delivered.append((self.name, receipts(messages)))
 
     def counted(self, count: int) -> None:
-        raise AssertionError(f"no purge goes on by itself here, of {count}")
+        raise AssertionError(f"nothing goes on by itself here, to {count} messages")
 
     def told(self, message: Message) -> None:
         self.waiter = None

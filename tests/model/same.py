@@ -6,7 +6,8 @@ from dataclasses import asdict
 from math import inf
 from typing import Any
 
-from qserver.broker.broker import COUNTED, MESSAGE_OVERHEAD, Broker
+from qserver.broker.broker import MESSAGE_OVERHEAD, Broker
+from qserver.broker.counters import COUNTED
 from qserver.broker.message import DEAD, DELAYED, DONE, GONE, LEASED, READY, STATES, Message
 from qserver.broker.queue import DEFAULTS, Queue
 from tests.model.model import HELD, Model, ModelMessage

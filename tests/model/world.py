@@ -16,7 +16,10 @@ from qserver.broker import admin, compaction, get, outcome, put, settle, timers,
 from qserver.broker.broker import Broker
 from qserver.broker.checkpoint import checkpoint, record_stop
 from qserver.broker.message import STATES
+from qserver.broker.ongoing import Ongoing
+from qserver.broker.redriving import Redrive
 from qserver.broker.restore import Restorer
+from qserver.broker.touching import TouchAll
 from qserver.config import Limits
 from qserver.errors import RequestError
 from qserver.storage.memory import MemoryJournal, MemoryStore
@@ -30,6 +33,7 @@ from tests.model.verbs import ModelBroker
 
 LIMITS = Limits(memory_bytes_max=40 * 330, reply_bytes_max=30)
 SEGMENT_BYTES_MAX = 1000
+SLICE, LOOKS = 2, 5
 
 
 class Moment(NamedTuple):
@@ -263,8 +267,9 @@ class World:
     def touch_session(self, client: str, lease: float | None) -> None:
         session = self.client(client).session
         if session is not None:
-            extended = settle.touch_session(self.broker, self.now, session, lease)
-            assert extended == self.model.touch_session(client, lease)
+            asking = self.client(client)
+            request = TouchAll(self.broker, asking, session, self.now, lease, SLICE)
+            assert self._whole(request) == self.model.touch_session(client, lease)
 
     def leases(self, client: str, count: int) -> None:
         """All pages together are all that the session holds."""
@@ -301,8 +306,28 @@ class World:
     def redrive(
         self, queue: str, count: int | None, reason: str | None, to: str | None, *, dry: bool
     ) -> None:
-        done = admin.redrive(self.broker, queue, count=count, reason=reason, to=to, dry=dry)
-        assert done == self.model.redrive(queue, count, reason, to, dry=dry)
+        expected = self.model.redrive(queue, count, reason, to, dry=dry)
+        chosen = self.broker.queues.get(queue)
+        if chosen is None:
+            assert not expected
+            return
+        request = Redrive(
+            self.broker,
+            FakeClient("", [], []),
+            chosen,
+            count=count,
+            reason=reason,
+            to=to,
+            dry=dry,
+            slice_max=SLICE,
+            looks_max=LOOKS,
+        )
+        assert self._whole(request) == expected
+
+    def _whole(self, request: Ongoing) -> int:
+        while not request.step(self.broker):
+            pass
+        return request.count
 
     def list(self, queue: str, count: int, named: list[str], key: str | None) -> None:
         """All pages together are all there is."""

@@ -10,6 +10,7 @@ from qserver.broker.compaction import live_bytes, move, snapshot
 from qserver.broker.message import Message
 from qserver.broker.restore import Restorer
 from qserver.broker.session import Session
+from qserver.broker.touching import TouchAll
 from qserver.config import Limits
 from qserver.server.compactor import Compactor
 from qserver.storage.memory import MemoryJournal, MemoryStore
@@ -54,6 +55,13 @@ class Churn:
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
         while timers.tick(self.broker, self.now):
+            pass
+
+    def touch_all(self) -> None:
+        session = self.client.session
+        assert session is not None
+        request = TouchAll(self.broker, self.client, session, self.now, 30.0)
+        while not request.step(self.broker):
             pass
 
     def get(self, queue: str, count: int, lease_s: float = 30.0) -> list[tuple[int, int]]:

@@ -47,7 +47,6 @@ def test_one_immortal_message_under_a_stream_of_short_lived_ones() -> None:
 def test_heartbeats_of_a_session_for_an_hour(leases: int) -> None:
     churn = Churn()
     join(churn.broker, churn.now, churn.client, "worker", 10.0)
-    assert churn.client.session is not None
     for _ in range(leases):
         put(churn.broker, churn.now, "q", b"1")
     for _ in range(leases // 1000):
@@ -55,7 +54,7 @@ def test_heartbeats_of_a_session_for_an_hour(leases: int) -> None:
     churn.end_turn()
     for _ in range(360):
         churn.pass_time(10)
-        settle.touch_session(churn.broker, churn.now, churn.client.session, 30.0)
+        churn.touch_all()
         churn.end_turn()
     broker = churn.restarted()
     assert len(broker.sessions["worker"].leases) == leases

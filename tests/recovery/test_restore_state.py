@@ -2,9 +2,9 @@
 
 import pytest
 
-from qserver.broker import admin, settle
-from qserver.broker.broker import COUNTED
+from qserver.broker import admin
 from qserver.broker.checkpoint import checkpoint
+from qserver.broker.counters import COUNTED
 from qserver.broker.message import Message
 from tests.unit.broker.bench import Bench
 
@@ -72,7 +72,7 @@ def test_a_lease_that_was_extended_stays_so(bench: Bench) -> None:
     bench.get(lease=100, client=client)
     bench.touch(held[0], lease=60)
     assert client.session is not None
-    settle.touch_session(bench.broker, bench.now, client.session, 50.0)
+    bench.touch_all(client, 50.0)
     again = bench.rebuilt()
     assert [again.message(i).deadline - bench.now for i in (1, 2, 3)] == [60, 50, 100]
 

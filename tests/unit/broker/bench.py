@@ -6,8 +6,11 @@ from typing import Any
 from qserver.broker import admin, get, outcome, put, settle, timers
 from qserver.broker.broker import Broker
 from qserver.broker.message import GONE, STATES, Message
+from qserver.broker.ongoing import Ongoing
+from qserver.broker.redriving import Redrive
 from qserver.broker.restore import Restorer
 from qserver.broker.session import Session
+from qserver.broker.touching import TouchAll
 from qserver.config import Limits
 from qserver.storage.memory import MemoryJournal, MemoryStore
 from qserver.storage.record import replay
@@ -24,7 +27,7 @@ class BenchClient:
     Attributes:
         got: what its GETs that waited were answered.
         heard: what its RESULTs that waited were: id, state and result of a message.
-        counts: how many messages its PURGEs and DROPs removed that went on by themselves.
+        counts: what its requests that went on by themselves were answered.
     """
 
     def __init__(self) -> None:
@@ -182,7 +185,24 @@ class Bench:
         to: str | None = None,
         dry: bool = False,
     ) -> int:
-        return admin.redrive(self.broker, queue, count=count, reason=reason, to=to, dry=dry)
+        chosen = self.broker.queues.get(queue)
+        if chosen is None:
+            return 0
+        client = BenchClient()
+        return self.whole(
+            Redrive(self.broker, client, chosen, count=count, reason=reason, to=to, dry=dry)
+        )
+
+    def touch_all(self, client: "BenchClient", lease: float | None = None) -> int:
+        session = client.session
+        assert session is not None
+        return self.whole(TouchAll(self.broker, client, session, self.now, lease))
+
+    def whole(self, request: Ongoing) -> int:
+        """Do all of it at once."""
+        while not request.step(self.broker):
+            pass
+        return request.count
 
     # --- looks ----------------------------------------------------------------------------------
 

@@ -2,7 +2,9 @@
 
 import pytest
 
-from qserver.broker import timers
+from qserver.broker import following, timers
+from qserver.broker.message import DELAYED, READY
+from tests.model.same import check_books
 from tests.unit.broker.bench import WALL, Bench
 
 HOUR_S = 3600.0
@@ -90,3 +92,77 @@ def test_what_is_put_after_that_has_the_new_time(bench: Bench) -> None:
     set_clock(bench, HOUR_S)
     bench.put()
     assert [bench.message(i).put_at for i in (1, 2)] == [WALL, WALL + HOUR_S]
+
+
+# --- many, a slice at a time ------------------------------------------------------------------
+
+MANY = 2 * following.SLICE + 500
+
+
+def test_many_delays_follow_a_clock_that_went_ahead_a_slice_in_each_tick(bench: Bench) -> None:
+    for _ in range(MANY):
+        bench.put(delay=HOUR_S)
+    set_clock(bench, HOUR_S + 1)
+    ticked = 0
+    while bench.broker.follower.slot is not None:
+        bench.tick(budget=MANY)
+        ticked += 1
+    assert ticked == 2
+    bench.tick(budget=MANY)
+    assert bench.broker.queues["q"].count(READY) == MANY
+    check_books(bench.broker)
+
+
+def test_a_delay_whose_turn_has_not_come_does_not_end_early_where_the_clock_went_back(
+    bench: Bench,
+) -> None:
+    for _ in range(MANY):
+        bench.put(delay=10)
+    set_clock(bench, -HOUR_S)
+    bench.stall(11)
+    while bench.tick(budget=MANY):
+        pass
+    assert bench.broker.queues["q"].count(DELAYED) == MANY
+    bench.after(HOUR_S)
+    assert bench.broker.queues["q"].count(READY) == MANY
+
+
+def test_a_clock_that_is_set_again_meanwhile_is_followed_by_all(bench: Bench) -> None:
+    for _ in range(MANY):
+        bench.put(delay=HOUR_S)
+    set_clock(bench, HOUR_S / 2)
+    bench.tick()
+    set_clock(bench, -HOUR_S / 4)
+    bench.after(HOUR_S * 3 / 4 - 1)
+    assert bench.broker.queues["q"].count(DELAYED) == MANY
+    bench.after(1)
+    assert bench.broker.queues["q"].count(READY) == MANY
+
+
+def test_leases_are_told_again_in_slices_and_those_that_end_meanwhile_are_not(
+    bench: Bench,
+) -> None:
+    for _ in range(MANY):
+        bench.put()
+    held = bench.get(count=MANY, lease=60)
+    set_clock(bench, HOUR_S)
+    assert [len(record["ids"]) for record in bench.records("touch")] == [following.SLICE]
+    gone = set(range(1, 100))
+    bench.ack(*held[:99])
+    bench.after(1)
+    told = [message_id for record in bench.records("touch") for message_id in record["ids"]]
+    assert set(told) | gone == set(range(1, MANY + 1))
+    again = bench.rebuilt()
+    assert {round(m.deadline - bench.now, 2) for m in again.broker.messages.values()} == {59.0}
+
+
+def test_one_step_looks_at_three_pages_of_other_messages(bench: Bench) -> None:
+    for _ in range(3 * following.LOOKS_MAX):
+        bench.put()
+    bench.put(delay=HOUR_S)
+    set_clock(bench, HOUR_S)
+    ticked = 0
+    while bench.broker.follower.slot is not None:
+        bench.tick()
+        ticked += 1
+    assert ticked == 2

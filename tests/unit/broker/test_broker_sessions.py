@@ -2,7 +2,7 @@
 
 import pytest
 
-from qserver.broker import get, settle, timers
+from qserver.broker import get, timers
 from tests.unit.broker.bench import Bench, BenchClient
 
 
@@ -183,16 +183,11 @@ def test_who_comes_back_between_two_slices_keeps_the_rest(bench: Bench) -> None:
     assert len(bench.broker.sessions["s"].leases) == 6
 
 
-def touch_all(bench: Bench, client: BenchClient, lease: float | None = None) -> int:
-    assert client.session is not None
-    return settle.touch_session(bench.broker, bench.now, client.session, lease)
-
-
 def test_touch_all_extends_what_ends_before_and_shortens_nothing(bench: Bench) -> None:
     client = holding(bench, 1, lease=5)
     bench.put()
     bench.get(lease=100, client=client)
-    assert touch_all(bench, client, 50.0) == 2
+    assert bench.touch_all(client, 50.0) == 2
     assert [bench.message(i).deadline - bench.now for i in (1, 2)] == [50, 100]
     assert len(bench.records("touch_session")) == 1
 
@@ -202,12 +197,12 @@ def test_touch_all_takes_each_queue_s_lease_if_none_is_given(bench: Bench) -> No
     bench.configure("other", lease=70)
     bench.put("other")
     bench.get("other", lease=5, client=client)
-    assert touch_all(bench, client) == 2
+    assert bench.touch_all(client) == 2
     assert [bench.message(i).deadline - bench.now for i in (1, 2)] == [30, 70]
 
 
 def test_touch_all_of_nothing_is_nothing(bench: Bench) -> None:
-    assert touch_all(bench, bench.join("s"), 5.0) == 0
+    assert bench.touch_all(bench.join("s"), 5.0) == 0
     assert bench.records("touch_session") == []
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from qserver.broker.broker import COUNTED
+from qserver.broker.counters import COUNTED
 from qserver.broker.queue import Settings
 from tests.unit.broker.bench import Bench, Receipt
 
