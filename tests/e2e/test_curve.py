@@ -11,6 +11,12 @@ from benchmarks.curve import DEEP, Load, Setting, lacks
 from benchmarks.load import server
 
 BIG = 400_000
+SLOW = (
+    Setting(leases=200),
+    Setting(connections=60),
+    Setting(body_bytes=BIG),
+    Setting(first_puts=True),
+)
 
 
 @pytest.mark.parametrize(
@@ -18,10 +24,7 @@ BIG = 400_000
     [
         Setting(),
         Setting(queued=0, queues=7),
-        Setting(leases=200),
-        Setting(connections=60),
-        Setting(body_bytes=BIG),
-        Setting(first_puts=True),
+        *(pytest.param(each, marks=pytest.mark.slow) for each in SLOW),
     ],
     ids=["base", "queues", "leases", "connections", "bodies", "first PUTs"],
 )
