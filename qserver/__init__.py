@@ -55,6 +55,7 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
     broker/put.py               PUT
     broker/get.py               GET, waiting, sessions
     broker/settle.py            ACK NACK RELEASE TOUCH, and leases that end
+    broker/finish.py            the end of what is acked, one by one or at one stroke
     broker/touching.py          TOUCH * of all that a session holds
     broker/outcome.py           PROGRESS DONE RESULT
     broker/expire.py            the end of a ttl

@@ -22,7 +22,7 @@ from qserver.broker.following import Follower
 from qserver.broker.message import DEAD, DELAYED, DONE, GONE, LEASED, READY, STATES, Message
 from qserver.broker.queue import Queue
 from qserver.broker.session import Session
-from qserver.broker.table import PAGE_BITS, SPARSE, Table
+from qserver.broker.table import Table
 from qserver.broker.waiter import GetWaiter, ResultWaiter
 from qserver.broker.wheel import Wheel
 from qserver.config import Limits
@@ -310,39 +310,6 @@ class Broker:
             del message.session.leases[message.id]
             message.session = None
         self.wheel.cancel(message)
-
-    def finish(self, message: Message) -> None:
-        """Remove a leased message: `end_lease` and `remove` in one, since most messages end so.
-
-        But for `counts`: who finishes many counts them at once.
-        """
-        assert message.state == LEASED
-        queue = message.queue
-        message_id = message.id
-        del queue.leased[message_id]
-        if message.session is not None:
-            del message.session.leases[message_id]
-            message.session = None
-        if message.slot is not None:
-            message.slot.discard(message)
-            message.slot = None
-        size = len(message.body)
-        queue.bytes -= size
-        self.memory -= size + MESSAGE_OVERHEAD
-        if message.details is not None:
-            self.memory -= message.kept_bytes()
-        message.state = GONE
-        message.lease = 0
-        table = self.messages
-        number = message_id >> PAGE_BITS
-        page = table.pages[number]
-        del page[message_id]
-        table.count -= 1
-        if len(page) in SPARSE:
-            table.thin_out(number)
-        self.live[message.segment] -= 1
-        if self.result_waiters:
-            self.tell_end(message)
 
     def withdraw(self, message: Message) -> None:
         """Remove a message, whatever its state."""

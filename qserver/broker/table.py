@@ -8,6 +8,7 @@ A page holds the ids that begin with the same bits, so a message is found by two
 on the hot path do these themselves: `pages[id >> PAGE_BITS][id]`.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -15,7 +16,8 @@ from qserver.broker.message import Message
 
 PAGE_BITS: Final = 12
 
-SPARSE: Final = frozenset({0, 4, 16, 64, 256, 1024})
+STEPS: Final = (0, 4, 16, 64, 256, 1024)
+SPARSE: Final = frozenset(STEPS)
 """When so few are left in a page, it is made anew, or dropped: a dict keeps its size otherwise."""
 
 
@@ -109,7 +111,7 @@ class Table:
     def _popped(self, number: int, before: int) -> None:
         """Some were removed from a page that had so many before."""
         page = self.pages.get(number)
-        if page is not None and any(len(page) <= sparse < before for sparse in SPARSE):
+        if page is not None and bisect_left(STEPS, len(page)) < bisect_left(STEPS, before):
             self.thin_out(number)
 
     def values(self) -> Iterator[Message]:

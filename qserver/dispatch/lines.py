@@ -38,7 +38,9 @@ def delivery(messages: list[Message]) -> bytes:
     """The reply of a GET."""
     out = [
         b"* %d.%d %b %b\n" % (m.id, m.lease, m.queue.encoded, m.body)
-        if m.deliveries == 1 and m.priority == PRIORITY_DEFAULT and _is_silent(m.details)
+        if m.deliveries == 1
+        and m.priority == PRIORITY_DEFAULT
+        and (m.details is None or _is_silent(m.details))
         else b"* %d.%d %b%b %b\n" % (m.id, m.lease, m.queue.encoded, _delivery_words(m), m.body)
         for m in messages
     ]
@@ -46,9 +48,9 @@ def delivery(messages: list[Message]) -> bytes:
     return b"".join(out)
 
 
-def _is_silent(details: Details | None) -> bool:
+def _is_silent(details: Details) -> bool:
     """Whether these are none that a delivery tells; a dedup key is not."""
-    return details is None or not (details.key or details.trace)
+    return not (details.key or details.trace)
 
 
 def _delivery_words(message: Message) -> bytes:

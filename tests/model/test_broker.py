@@ -146,6 +146,13 @@ class Life(RuleBasedStateMachine):
         self.world.ack(self.picked(picks))
         self.over(ends=ends)
 
+    @rule(late=st.integers(0, 3), ends=st.booleans())
+    def ack_all(self, late: int, *, ends: bool) -> None:
+        """What is leased in all queues, at one stroke; perhaps some that is not any more."""
+        held = [(m.id, m.lease) for m in self.world.model.messages.values() if m.state == "leased"]
+        self.world.ack([*self.receipts[:late], *held])
+        self.over(ends=ends)
+
     @rule(picks=PICKS, delay=MAYBE, reason=st.one_of(st.none(), REASONS), dead=DEAD)
     def nack(
         self, picks: list[int], delay: float | None, reason: str | None, *, dead: bool

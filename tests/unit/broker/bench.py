@@ -136,7 +136,7 @@ class Bench:
         get.serve(self.broker, self.now)
 
     def ack(self, *held: Receipt) -> list[Receipt]:
-        return settle.ack(self.broker, self.now, held)
+        return settle.ack(self.broker, self.now, list(held))
 
     def progress(self, held: Receipt, value: bytes) -> bool:
         return outcome.progress(self.broker, held, value)
@@ -150,13 +150,13 @@ class Bench:
         return client
 
     def nack(self, *held: Receipt, **options: Any) -> list[Receipt]:
-        return settle.nack(self.broker, self.now, held, **options)
+        return settle.nack(self.broker, self.now, list(held), **options)
 
     def release(self, *held: Receipt, delay_s: float = 0.0) -> list[Receipt]:
-        return settle.release(self.broker, self.now, held, delay_s)
+        return settle.release(self.broker, self.now, list(held), delay_s)
 
     def touch(self, *held: Receipt, lease: float | None = None) -> list[Receipt]:
-        return settle.touch(self.broker, self.now, held, lease)
+        return settle.touch(self.broker, self.now, list(held), lease)
 
     def join(self, name: str, grace: float = 10.0) -> BenchClient:
         client = BenchClient()
