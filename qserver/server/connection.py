@@ -147,7 +147,7 @@ class Connection:
         return b"".join(replies)
 
     def _send_or_hold(self, reply: bytes) -> None:
-        """Send the reply, or let it wait for the journal.
+        """Send the reply, or let it wait for the journal, if that keeps anything.
 
         While it waits it counts with the requests that it answers, since they wait for the disk
         too: else one client with large bodies would make batches that everybody waits for.
@@ -156,7 +156,7 @@ class Connection:
         if not self._conversation.backlog:
             size += self._heard_bytes
             self._heard_bytes = 0
-        if self._conversation.client.wrote or self._held:
+        if (self._conversation.client.wrote and self._server.keeps) or self._held:
             self._held.append(size)
             self._held_bytes += size
             self._server.hold(self, reply)

@@ -59,6 +59,7 @@ class Server:
         failure: why the journal failed, if it did; the server stops then.
         now: the monotonic clock.
         turn_s: what each client that has sent ahead may take of a turn.
+        keeps: whether the journal keeps anything, so that replies wait for it.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class Server:
         self._connections: dict[Connection, None] = {}
         self._expected: set[Connection] = set()
         self._to_go_on: dict[Connection, None] = {}
-        self._is_kept = journal.is_kept
+        self.keeps = journal.is_kept
         self._turn_is_set = False
         self._turn_began = 0.0
         self._stalls = Stalls()
@@ -276,9 +277,11 @@ class Server:
         """A connection has said something at that time, and is answered as far as that goes.
 
         The turn ends when the other sockets have been read too, so that all share a batch; or now,
-        if there is nothing to share or nobody to share it with: that saves a turn of the loop.
+        if there is nobody to share it with: that saves a turn of the loop.
         """
-        if self._turn_is_set or (self._is_kept and len(self._connections) > 1):
+        if self._turn_is_set:
+            return
+        if len(self._connections) > 1:
             self.end_turn_soon(began)
         else:
             self._turn_began = began
@@ -297,11 +300,13 @@ class Server:
         now = self.now()
         if self._to_go_on:
             self._let_go_on(now)
-        serve(self.broker, now)
+        if self.broker.hungry:
+            serve(self.broker, now)
         self._committer.commit()
         if self._to_go_on or (self._committer.is_behind and not self._committer.is_busy):
             self.end_turn_soon()
-        self._set_timer(now)
+        if self.broker.wheel.has_new_slot:
+            self._set_timer(now)
         took_s = self.now() - began
         if took_s > STALL_S or took_s > self._stalls.longest_s:
             self._stalls.note(took_s)
@@ -313,8 +318,6 @@ class Server:
             connection.go_on(now)
 
     def _set_timer(self, now: float) -> None:
-        if not self.broker.wheel.has_new_slot:
-            return
         deadline = timers.next_deadline(self.broker)
         self.broker.wheel.has_new_slot = False
         if deadline is None:
