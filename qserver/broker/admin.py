@@ -1,11 +1,13 @@
 """QUEUE, PAUSE, RESUME; PURGE and DROP of few messages: what operators do to whole queues."""
 
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, Final
 
 from qserver.broker.broker import Broker
 from qserver.broker.message import READY, STATES
 from qserver.broker.queue import DEFAULTS, Queue, Settings
+
+_DEFAULTS: Final = asdict(DEFAULTS)
 
 
 def configure(broker: Broker, name: str, changes: dict[str, Any]) -> Settings:
@@ -22,9 +24,11 @@ def configure(broker: Broker, name: str, changes: dict[str, Any]) -> Settings:
 
 def record_queue(broker: Broker, queue: Queue) -> None:
     """Record a queue's settings and whether it is paused."""
-    defaults = asdict(DEFAULTS)
+    settings = queue.settings
     differing = {
-        name: value for name, value in asdict(queue.settings).items() if value != defaults[name]
+        name: value
+        for name, default in _DEFAULTS.items()
+        if (value := getattr(settings, name)) != default
     }
     broker.recorder.queue(queue.encoded, differing, paused=queue.paused)
 

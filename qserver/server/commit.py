@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from qserver.broker.broker import Broker
-from qserver.broker.checkpoint import checkpoint
+from qserver.broker.checkpoint import Checkpoint
 from qserver.config import ROOM_RETRY_S
 from qserver.errors import StorageError, StorageFull
 from qserver.ports import Journal
@@ -47,7 +47,7 @@ class Committer:
             were held.
 
     Attributes:
-        is_behind: whether `commit` is to be called again soon, since there is more to move.
+        is_behind: whether `commit` is to be called again soon, since there is more to move or tell.
         retry_s: how long a batch that found no room waits until it is tried again.
     """
 
@@ -76,6 +76,7 @@ class Committer:
         self._lack: StorageFull | None = None
         self._room_timer: asyncio.TimerHandle | None = None
         self._is_new_segment = False
+        self._checkpoint: Checkpoint | None = None
         self._reservations = 0
         self._sync_timer: asyncio.TimerHandle | None = None
         self._is_dropping = False
@@ -107,13 +108,17 @@ class Committer:
             return
         if not self._is_dropping:
             self.is_behind = not self._is_draining and self._compactor.move_some()
+        if self._checkpoint is not None and not self._is_draining:
+            self._tell_some()
         while not self._is_busy and not self._has_failed:
             if not self._journal.pending and not self._is_dropping:
                 self._release(self._take_held())
-                return
+                break
             self._under_way = self._take_held()
             self._is_dropping = False
             self._hand_over(sync=self._must_sync())
+        if self._checkpoint is not None:
+            self.is_behind = not self._is_draining
 
     def look_for_room(self) -> None:
         """Find out what the disk can take; to be called about once a second."""
@@ -151,10 +156,10 @@ class Committer:
         A segment's checkpoint joins the first batch that it has anyway: one that came by itself
         could take the segment past its size, so that the next one would begin with another.
         """
-        if self._is_new_segment and self._journal.pending:
+        if self._is_new_segment and self._journal.pending and self._checkpoint is None:
             self._is_new_segment = False
-            checkpoint(self._broker)
-            self._compactor.kept_from = self._recorder.segment
+            self._checkpoint = Checkpoint(self._broker)
+            self._tell_some()
         waited: Awaitable[None] | None = None
         lack: StorageFull | None = None
         try:
@@ -174,6 +179,13 @@ class Committer:
             asyncio.ensure_future(waited).add_done_callback(self._commit_done)
         else:
             self._stored()
+
+    def _tell_some(self) -> None:
+        """Tell some of a segment's checkpoint: most often that is all of it."""
+        assert self._checkpoint is not None
+        if self._checkpoint.tell_some():
+            self._compactor.kept_from = self._checkpoint.segment
+            self._checkpoint = None
 
     def _wait_for_room(self, lack: StorageFull) -> None:
         self._tell_of_room()
