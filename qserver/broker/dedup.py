@@ -31,6 +31,16 @@ class Dedup:
         """Whether none of these was stored, even long ago."""
         return self._keys.keys().isdisjoint(keys)
 
+    def add_one(self, key: str, message_id: int, until: float, segment: int) -> int | None:
+        """As `add`, for one key; answers the segment of the entry that this replaces, if one is."""
+        replaced = self._keys.pop(key, None)
+        self._keys[key] = (message_id, until, segment)
+        if not self._order or until >= self._order[-1][0]:
+            self._order.append((until, key))
+        else:
+            heappush(self._early, (until, key))
+        return None if replaced is None else replaced[2]
+
     def add(self, keys: Sequence[str], ids: Sequence[int], until: float, segment: int) -> list[int]:
         """Remember keys, each under its id; `segment` is where the journal has them.
 
@@ -47,6 +57,11 @@ class Dedup:
             for key in keys:
                 heappush(self._early, (until, key))
         return [segment for _, _, segment in old]
+
+    def has_over(self, now: float) -> bool:
+        """Whether the time of a key is over."""
+        order, early = self._order, self._early
+        return bool(order and order[0][0] <= now) or bool(early and early[0][0] <= now)
 
     def expire(self, now: float) -> list[int]:
         """Forget the keys whose time is over; the segments that had them."""

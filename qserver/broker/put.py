@@ -216,7 +216,12 @@ def remember_key(
     broker: Broker, queue: Queue, key: str, message_id: int, until: float, now: float
 ) -> None:
     """Let a dedup key of the queue hold until then, and forget those whose time is over."""
-    remember_keys(broker, queue, (key,), (message_id,), until, now)
+    dedup, segment = _keys_of(queue), broker.recorder.segment
+    broker.live[segment] = broker.live.get(segment, 0) + 1
+    replaced = dedup.add_one(key, message_id, until, segment)
+    if replaced is not None:
+        broker.live[replaced] -= 1
+    _watch_keys(broker, queue, dedup, until, now)
 
 
 def remember_keys(
@@ -228,14 +233,23 @@ def remember_keys(
     now: float,
 ) -> None:
     """The same for many, each with the id that was stored under it."""
-    live = broker.live
-    segment = broker.recorder.segment
+    dedup, segment = _keys_of(queue), broker.recorder.segment
+    broker.live[segment] = broker.live.get(segment, 0) + len(keys)
+    for replaced in dedup.add(keys, ids, until, segment):
+        broker.live[replaced] -= 1
+    _watch_keys(broker, queue, dedup, until, now)
+
+
+def _keys_of(queue: Queue) -> Dedup:
     if queue.dedup is None:
         queue.dedup = Dedup()
-    live[segment] = live.get(segment, 0) + len(keys)
-    for replaced in queue.dedup.add(keys, ids, until, segment):
-        live[replaced] -= 1
-    expire_keys(broker, queue, now)
+    return queue.dedup
+
+
+def _watch_keys(broker: Broker, queue: Queue, dedup: Dedup, until: float, now: float) -> None:
+    """Forget the keys whose time is over, and see to it that the new ones are forgotten then."""
+    if dedup.has_over(now):
+        expire_keys(broker, queue, now)
     if queue.slot is None or now < until < queue.deadline:
         broker.wheel.schedule(queue, until)
 

@@ -1,11 +1,20 @@
 """PUT, GET, ACK, NACK, RELEASE, TOUCH, LEASES, PEEK: the verbs of a message's life."""
 
+import re
+from typing import Final
+
 from qserver.broker import get as getting
 from qserver.broker import put as putting
 from qserver.broker import settle, view
 from qserver.broker.session import Session
 from qserver.broker.touching import TouchAll
-from qserver.config import DURATION_S_MAX, LIST_COUNT_DEFAULT, QUEUES_PER_GET_MAX, YEAR_S
+from qserver.config import (
+    DURATION_S_MAX,
+    LIST_COUNT_DEFAULT,
+    QUEUES_PER_GET_MAX,
+    TEXT_BYTES_MAX,
+    YEAR_S,
+)
 from qserver.dispatch import lines
 from qserver.dispatch.client import Client
 from qserver.dispatch.grammar import (
@@ -27,17 +36,29 @@ from qserver.wire.words import (
     timestamp,
 )
 
+_KEYED: Final = re.compile(rb'dedup=([!#-\[\]-~]{1,%d}) (?=[{["\-0-9])' % TEXT_BYTES_MAX)
+"""The one option that programs give each PUT, as a bare word of ASCII."""
+
 
 def put(client: Client, rest: bytes, now: float) -> bytes:
     """PUT <queue> [option=value…] <json>."""
     word, _, body = rest.partition(b" ")
-    if body and body[0] in JSON_STARTS and word and word.find(b"\t") < 0:
-        body = body.rstrip(JSON_BLANKS)
-        check_json(body)
-        message_id = putting.put(client.broker, now, client.grammar.queue_name(word), body)
-        client.wrote = True  # a refusal changes nothing: it does not wait for a disk that is full
-        return b"OK %d\n" % message_id
-    return _put_with(client, rest, now)
+    if not body or not word or word.find(b"\t") >= 0:
+        return _put_with(client, rest, now)
+    key = None
+    if body[0] not in JSON_STARTS:
+        key = _KEYED.match(body)
+        if key is None:
+            return _put_with(client, rest, now)
+        body = body[key.end() :]
+    body = body.rstrip(JSON_BLANKS)
+    check_json(body)
+    name = client.grammar.queue_name(word)
+    if key is not None:
+        return _put(client, name, body, putting.Options(dedup=key[1].decode("ascii")), now)
+    message_id = putting.put(client.broker, now, name, body)
+    client.wrote = True  # a refusal changes nothing: it does not wait for a disk that is full
+    return b"OK %d\n" % message_id
 
 
 def _put_with(client: Client, rest: bytes, now: float) -> bytes:
@@ -53,6 +74,10 @@ def _put_with(client: Client, rest: bytes, now: float) -> bytes:
     options = putting.Options()
     for option, value in values.items():
         setattr(options, option.decode(), value)
+    return _put(client, name, body, options, now)
+
+
+def _put(client: Client, name: str, body: bytes, options: putting.Options, now: float) -> bytes:
     message_id, is_duplicate = putting.put_with(client.broker, now, name, body, options)
     client.wrote = True
     return b"OK %d duplicate\n" % message_id if is_duplicate else b"OK %d\n" % message_id

@@ -95,6 +95,15 @@ def test_a_run_is_answered_and_recorded_as_its_lines_one_by_one(said: list[bytes
     assert whole == told(Sim(), [line + b"\n" for line in said])
 
 
+@given(st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from(BODIES)), max_size=8))
+@settings(deadline=None)
+def test_a_key_as_programs_write_it_is_read_as_any_other_option(
+    said: list[tuple[bytes, bytes]],
+) -> None:
+    usual = told(Sim(), [b"PUT a dedup=%b %b\n" % each for each in said])
+    assert usual == told(Sim(), [b"PUT a  dedup=%b %b\n" % each for each in said])
+
+
 @settings(deadline=None)
 @given(st.integers(0, 20), st.integers(1, 20))
 def test_a_run_that_has_no_room_as_a_whole_has_it_as_far_as_it_goes(room: int, count: int) -> None:
