@@ -14,7 +14,7 @@ nothing.
 """
 
 from bisect import bisect_left, insort
-from collections import deque
+from collections import OrderedDict
 
 from qserver.broker.bases import Bases
 from qserver.broker.counters import Counters
@@ -48,7 +48,8 @@ class Broker:
         bases: what compaction asks: which messages' records stand in which segment.
         counts: how many messages are in each state, by its number; all others are ready.
         names: of all queues, sorted.
-        waiters: GETs that wait, by the name of each queue they wait for, first come first.
+        waiters: GETs that wait, by the name of each queue they wait for, first come first; so that
+            the first is found, and any one leaves, at once, however many there are.
         waiting: how many these are.
         result_waiters: RESULTs that wait, by message id, first come first.
         hungry: names of queues in which something became ready while GETs wait for it.
@@ -116,7 +117,7 @@ class Broker:
         self.sessions: dict[str, Session] = {}
         self._to_look_at: list[Queue] = []
         self.counts = [0] * len(STATES)
-        self.waiters: dict[str, deque[GetWaiter]] = {}
+        self.waiters: dict[str, OrderedDict[GetWaiter, None]] = {}
         self.waiting = 0
         self.result_waiters: dict[int, dict[ResultWaiter, None]] = {}
         self.hungry: dict[str, None] = {}

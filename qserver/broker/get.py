@@ -1,6 +1,6 @@
 """GET: messages leased, at once or when there are some; and the sessions leases belong to."""
 
-from collections import deque
+from collections import OrderedDict
 from heapq import heappop, heapreplace
 
 from qserver.broker.broker import Broker
@@ -94,7 +94,7 @@ def wait(
     broker.last_waiter += 1
     waiter = GetWaiter(broker.last_waiter, client, names, count, lease_s)
     for name in names:
-        broker.waiters.setdefault(name, deque()).append(waiter)
+        broker.waiters.setdefault(name, OrderedDict())[waiter] = None
     broker.waiting += 1
     broker.wheel.schedule(waiter, now + wait_s)
     return waiter
@@ -128,7 +128,7 @@ def _next_to_serve(broker: Broker, name: str) -> GetWaiter | None:
     queue = broker.queues.get(name)
     if queue is None or queue.paused or not queue.ready.count or name not in broker.waiters:
         return None
-    return broker.waiters[name][0]
+    return next(iter(broker.waiters[name]))
 
 
 # --- sessions ---------------------------------------------------------------------------------

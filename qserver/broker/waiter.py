@@ -64,10 +64,7 @@ class GetWaiter(Waiter):
         broker.waiting -= 1
         for name in self.queues:
             line = broker.waiters[name]
-            if line[0] is self:
-                line.popleft()
-            else:
-                line.remove(self)
+            del line[self]
             if not line:
                 del broker.waiters[name]
 

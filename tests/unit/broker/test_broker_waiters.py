@@ -4,6 +4,8 @@ import pytest
 
 from qserver.broker import admin, get, timers
 from qserver.broker.message import Message
+from qserver.broker.waiter import GetWaiter
+from qserver.build import BUILD
 from qserver.config import Limits
 from tests.unit.broker.bench import Bench, BenchClient
 
@@ -230,3 +232,26 @@ def test_all_waits_that_are_over_end_in_a_few_ticks(bench: Bench) -> None:
     assert sum(client.got == [[]] for client in clients) == timers.BUDGET
     assert not bench.tick()
     assert all(client.got == [[]] for client in clients)
+
+
+@pytest.mark.skipif(BUILD == "compiled", reason="a compiled class can't be watched so")
+@pytest.mark.parametrize("step", [1, -1])
+def test_who_leaves_is_not_looked_for_among_the_others(
+    bench: Bench, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+
+    def is_same(one: GetWaiter, other: object) -> bool:
+        nonlocal looks
+        looks += 1
+        return one is other
+
+    monkeypatch.setattr(GetWaiter, "__eq__", is_same)
+    monkeypatch.setattr(GetWaiter, "__hash__", object.__hash__)
+    waiting = [
+        get.wait(bench.broker, bench.now, BenchClient(), ["a", "b"], 1, None, 60.0)
+        for _ in range(100)
+    ]
+    for waiter in waiting[::step]:
+        waiter.forget(bench.broker)
+    assert (bench.broker.waiters, looks < 100) == ({}, True)
