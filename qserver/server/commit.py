@@ -110,13 +110,14 @@ class Committer:
             self.is_behind = not self._is_draining and self._compactor.move_some()
         if self._checkpoint is not None and not self._is_draining:
             self._tell_some()
-        while not self._is_busy and not self._has_failed:
-            if not self._journal.pending and not self._is_dropping:
-                self._release(self._take_held())
-                break
+        while self._journal.pending or self._is_dropping:
             self._under_way = self._take_held()
             self._is_dropping = False
             self._hand_over(sync=self._must_sync())
+            if self._is_busy or self._has_failed:
+                break
+        else:
+            self._release(self._take_held())
         if self._checkpoint is not None:
             self.is_behind = not self._is_draining
 
@@ -171,10 +172,10 @@ class Committer:
             return
         if self._recorder.begin_batch():
             self._is_new_segment = True
+        self._tell_of_room()
         if lack is not None:
             self._wait_for_room(lack)
         elif waited is not None:
-            self._tell_of_room()
             self._is_busy = True
             asyncio.ensure_future(waited).add_done_callback(self._commit_done)
         else:
@@ -188,7 +189,6 @@ class Committer:
             self._checkpoint = None
 
     def _wait_for_room(self, lack: StorageFull) -> None:
-        self._tell_of_room()
         if self._is_draining:
             self._lack = lack
             self._has_failed = True
@@ -238,19 +238,20 @@ class Committer:
         error = done.exception()
         if error is not None:
             if isinstance(error, StorageFull):
+                self._tell_of_room()
                 self._wait_for_room(error)
             elif isinstance(error, StorageError):
                 self._fail(error)
             else:
                 raise error
         else:
+            self._looked_for_room()
             self._stored()
             self.commit()
         if self._idle is not None and not self._is_busy:
             self._idle.set()
 
     def _stored(self) -> None:
-        self._looked_for_room()
         stored, self._under_way = self._under_way, []
         self._release(stored)
         self._is_dropping = self._compactor.drop_dead_segments()

@@ -173,15 +173,16 @@ class RealDisk:
         return path.read_bytes()
 
     def is_linked(self, file: int) -> bool:
-        """By the kernel's own list of open files: about two microseconds.
+        """By the kernel's own list of open files: about a microsecond.
 
         Not from its inode where that can be helped. Whoever asks for an inode's times, as fstat
         does, has the next write change them for certain, and the sync of such a write takes half as
         long again, on Linux from 6.13 on.
         """
         try:
-            name = os.readlink(f"/proc/self/fd/{file}")  # noqa: PTH115 - half as long as a Path
-            return not name.endswith(" (deleted)")
+            # In bytes, which take half as long as text, and text half as long as a Path.
+            name = os.readlink(b"/proc/self/fd/%d" % file)  # noqa: PTH115
+            return not name.endswith(b" (deleted)")
         except OSError:  # no Linux, or no /proc
             return os.fstat(file).st_nlink > 0
 

@@ -32,8 +32,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from qserver.errors import Locked, StorageFailed, StorageFull
 from qserver.ports import Progress
 from qserver.storage import recovery
@@ -111,26 +109,28 @@ class FileJournal:
     Attributes:
         torn: what the replay cut from the journal's end, if anything.
         damaged: what repairs have given up so far: records and bytes.
+        position, segment, segment_bytes_max, is_kept, append, extend: see `Journal`.
     """
 
     def __init__(self, disk: Disk, directory: Path, lock: int, segment_bytes_max: int) -> None:
         self.torn: recovery.Torn | None = None
         self.damaged = 0, 0
+        self.position = 1
+        self.segment = 1
+        self.segment_bytes_max = segment_bytes_max
+        self.is_kept = True
         self._disk = disk
         self._directory = directory
         self._lock = lock
-        self._segment_bytes_max = segment_bytes_max
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
         self._room = Room(disk, directory, segment_bytes_max)
         self._end = End(disk, directory, recovery.Found(), self._room)
         self._end.refusal = f"{directory}: the journal has not been replayed"
 
         self._records: list[bytes] = []
-        self._append = self._records.append
-        self._extend = self._records.extend
+        self.append: Callable[[bytes], None] = self._records.append
+        self.extend: Callable[[Iterable[bytes]], None] = self._records.extend
         self._kept: Batch | None = None
-        self._position = 1
-        self._segment = 1
         self._oldest_needed = 1
         self._committing = False
         self._syncs_under_way = 0
@@ -138,39 +138,9 @@ class FileJournal:
         self._very_quick_syncs = 0
 
     @property
-    def position(self) -> int:
-        """See `Journal`."""
-        return self._position
-
-    @property
-    def segment(self) -> int:
-        """See `Journal`."""
-        return self._segment
-
-    @property
     def size(self) -> int:
         """See `Journal`."""
         return self._end.journal_bytes
-
-    @property
-    def segment_bytes_max(self) -> int:
-        """See `Journal`."""
-        return self._segment_bytes_max
-
-    @property
-    def is_kept(self) -> bool:
-        """See `Journal`."""
-        return True
-
-    @property
-    def append(self) -> Callable[[bytes], None]:
-        """See `Journal`."""
-        return self._append
-
-    @property
-    def extend(self) -> Callable[[Iterable[bytes]], None]:
-        """See `Journal`."""
-        return self._extend
 
     @property
     def pending(self) -> bool:
@@ -205,14 +175,14 @@ class FileJournal:
             self.damaged = kept_of_damage(self._disk, self._directory)
         self._oldest_needed = found.chain.oldest
         self._room.open()
-        self._segment_bytes_max = min(
-            self._segment_bytes_max, self._room.disk_bytes // SEGMENTS_PER_DISK_MIN
+        self.segment_bytes_max = min(
+            self.segment_bytes_max, self._room.disk_bytes // SEGMENTS_PER_DISK_MIN
         )
-        end.bytes_max = self._segment_bytes_max
+        end.bytes_max = self.segment_bytes_max
         # The newest segment may have been begun for a batch that never came.
-        self._position = max(found.chain.position + 1, end.segment)
+        self.position = max(found.chain.position + 1, end.segment)
         goes_on = end.segment and not self._is_long(end.size)
-        self._segment = end.segment if goes_on else self._position
+        self.segment = end.segment if goes_on else self.position
         self._note_owner()
 
     def commit(self, *, sync: bool, waiting: int = 1) -> Awaitable[None] | None:
@@ -226,32 +196,32 @@ class FileJournal:
             if not self._records and not drops:
                 return self.sync() if sync else None
             batch = self._gather(sync=sync)
-        elif sync and not batch.sync:
-            batch = msgspec.structs.replace(batch, sync=True)
+        elif sync:
+            batch.sync = True
         self._committing = True
-        may_wait = not sync or self._may_wait_here(waiting)
-        if batch.segment == end.segment and not drops and self._room.left and may_wait:
+        if (
+            batch.segment == end.segment
+            and not drops
+            and self._room.left
+            and (not sync or self._may_wait_here(waiting))
+        ):
             self._store(batch)
             return None
         return self._in_thread(self._store, batch)
 
     def _gather(self, *, sync: bool) -> Batch:
         """Make a batch of what was appended, and decide where the next one will be."""
-        records = self._records
-        batch = Batch(
-            segment=self._segment,
-            position=self._position,
-            records=b"".join(records),
-            count=len(records),
-            oldest=self._oldest_needed,
-            sync=sync,
-        )
+        records, segment = self._records, self.segment
+        lines = b"".join(records)
+        batch = Batch(segment, self.position, lines, len(records), self._oldest_needed, sync=sync)
         records.clear()
-        self._room.take(len(batch.records))
-        self._position += 1
-        size_before = self._end.size if batch.segment == self._end.segment else 0
-        if self._is_long(size_before + len(batch.records) + SEAL_BYTES_MAX):
-            self._segment = self._position
+        size = len(lines)
+        self._room.take(size)
+        self.position += 1
+        if segment == self._end.segment:
+            size += self._end.size
+        if self._is_long(size + SEAL_BYTES_MAX):
+            self.segment = self.position
         return batch
 
     def sync(self) -> Awaitable[None] | None:
@@ -264,7 +234,7 @@ class FileJournal:
 
     def drop_before(self, segment: int) -> None:
         """See `Journal`. Takes effect with the next commit, which may be one of no records."""
-        assert segment <= self._segment, "dropping a segment that is still to come"
+        assert segment <= self.segment, "dropping a segment that is still to come"
         self._oldest_needed = max(self._oldest_needed, segment)
 
     def look_for_room(self) -> Awaitable[None] | None:
@@ -296,7 +266,7 @@ class FileJournal:
         """See `Journal`. After a failure it only gives up the lock."""
         if self._lock < 0:
             return
-        self._thread.shutdown()
+        self._executor.shutdown()
         try:
             self._end.close()
         finally:
@@ -306,7 +276,7 @@ class FileJournal:
 
     def _is_long(self, size: int) -> bool:
         """Whether a segment of that size is not written on."""
-        return size >= self._segment_bytes_max
+        return size >= self.segment_bytes_max
 
     def _may_wait_here(self, waiting: int) -> bool:
         # The system reports a failed sync to one of two that run at a time: the other one's "done"
@@ -322,14 +292,14 @@ class FileJournal:
             work(*args)
             return None
         # Shielded: a caller that no longer waits must not take the batch out of the queue.
-        return asyncio.shield(loop.run_in_executor(self._thread, work, *args))
+        return asyncio.shield(loop.run_in_executor(self._executor, work, *args))
 
     def _store(self, batch: Batch) -> None:
         try:
             self._end.store(batch)
             self._kept = None
             if batch.sync:
-                self._note_sync()
+                self._note_sync(self._end.last_sync_s)
         except StorageFull:
             self._kept = batch
             raise
@@ -339,12 +309,11 @@ class FileJournal:
     def _sync(self) -> None:
         try:
             self._end.sync()
-            self._note_sync()
+            self._note_sync(self._end.last_sync_s)
         finally:
             self._syncs_under_way -= 1
 
-    def _note_sync(self) -> None:
-        took = self._end.last_sync_s
+    def _note_sync(self, took: float) -> None:
         self._quick_syncs = self._quick_syncs + 1 if took < _QUICK_S else 0
         self._very_quick_syncs = self._very_quick_syncs + 1 if took < _VERY_QUICK_S else 0
 

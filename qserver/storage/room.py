@@ -47,6 +47,7 @@ class Room:
     """The room in a directory. Its calls come from one thread at a time, but for `take`.
 
     Attributes:
+        left: how many bytes of new messages there is room for.
         trouble: why there is no room for new messages; empty while there is.
         reserve_bytes: length of the reserve.
         whole_bytes: the length it should have.
@@ -54,19 +55,14 @@ class Room:
     """
 
     def __init__(self, disk: Disk, directory: Path, segment_bytes_max: int) -> None:
+        self.left = 0
         self.trouble = ""
         self.reserve_bytes = 0
         self.disk_bytes = SPACE_UNKNOWN
         self.whole_bytes = max(min(RESERVE_BYTES_MAX, segment_bytes_max // _SHARE), 1)
         self._disk = disk
         self._path = directory / RESERVE_NAME
-        self._free = 0
         self._looked_at = 0.0
-
-    @property
-    def left(self) -> int:
-        """How many bytes of new messages there is room for."""
-        return 0 if self.trouble else max(self._free, 0)
 
     @property
     def is_ample(self) -> bool:
@@ -90,25 +86,26 @@ class Room:
         try:
             if self.reserve_bytes < self.whole_bytes:
                 self._fill()
-            self._free, _ = self._disk.space(self._path.parent)
+            free, _ = self._disk.space(self._path.parent)
         except OSError as error:
-            self.trouble = error.strerror or str(error)
+            self.left, self.trouble = 0, error.strerror or str(error)
         else:
-            self.trouble = "" if self._free > 0 else "it is full but for what is reserved"
+            self.left = max(free, 0)
+            self.trouble = "" if free > 0 else "it is full but for what is reserved"
 
-    def look_if_due(self) -> None:
+    def look_if_due(self, now: float) -> None:
         """Look, if the last time is long ago or there is little room left."""
         is_near = self.left < _NEAR_BYTES and not self.trouble
-        if is_near or self._disk.now() - self._looked_at >= _LOOK_S:
+        if is_near or now - self._looked_at >= _LOOK_S:
             self.look()
 
     def take(self, size: int) -> None:
         """Note that a write of so many bytes comes."""
-        self._free -= size
+        self.left = max(self.left - size, 0)
 
     def give(self, size: int, why: OSError) -> bool:
         """Give up what a write of so many bytes takes; answers whether there was anything left."""
-        self.trouble = why.strerror or str(why)
+        self.left, self.trouble = 0, why.strerror or str(why)
         self._looked_at = self._disk.now()
         keep = self.reserve_bytes - max(size + _SLACK_BYTES, self.whole_bytes // _SHARE)
         was, self.reserve_bytes = self.reserve_bytes, max(keep, 0)

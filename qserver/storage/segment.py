@@ -33,8 +33,6 @@ import errno
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from qserver.errors import StorageFailed, StorageFull
 from qserver.storage import seal
 from qserver.storage.disk import NO_ROOM, Disk, write_all
@@ -60,10 +58,10 @@ BATCH_BYTES_MAX: Final = BLANK_BYTES_MAX // 4
 _BLANKS: Final = seal.BLANK * BLANK_BYTES_MAX
 
 
-class Batch(msgspec.Struct, gc=False, frozen=True):
+class Batch:
     """What one commit stores.
 
-    Attributes:
+    Args:
         segment: where it belongs; begun with this batch if it does not exist yet.
         position: its number.
         records: its lines.
@@ -72,12 +70,17 @@ class Batch(msgspec.Struct, gc=False, frozen=True):
         sync: whether it must survive a power cut.
     """
 
-    segment: int
-    position: int
-    records: bytes
-    count: int
-    oldest: int
-    sync: bool
+    __slots__ = ("count", "oldest", "position", "records", "segment", "sync")
+
+    def __init__(
+        self, segment: int, position: int, records: bytes, count: int, oldest: int, *, sync: bool
+    ) -> None:
+        self.segment = segment
+        self.position = position
+        self.records = records
+        self.count = count
+        self.oldest = oldest
+        self.sync = sync
 
 
 class _NoRoomError(Exception):
@@ -101,6 +104,7 @@ class End:
 
     Attributes:
         refusal: why nothing more is written; empty while all is well.
+        oldest: the oldest segment that exists; 0 if none does.
         segment: the one whose file is written on; 0 if there is none yet.
         size: its length in bytes, without the blank lines at its end.
         bytes_max: where blank lines end at the latest.
@@ -111,6 +115,7 @@ class End:
 
     def __init__(self, disk: Disk, directory: Path, found: Found, room: Room) -> None:
         self.refusal = ""
+        self.oldest = min(found.sizes, default=0)
         self.segment = 0
         self.size = 0
         self.bytes_max = 0
@@ -122,18 +127,15 @@ class End:
         self._room = room
         self._chain = found.chain
         self._sizes = found.sizes  # of every segment that exists; behind the times for the newest
+        self._older_bytes = 0  # of all but the newest
         self._syncs_in_row = 0
         self._file = -1
         self._length = 0  # of the file, blank lines and all
         if found.sizes:
             self.segment = max(found.sizes)
             self.size = self.synced = self._length = found.sizes[self.segment]
+            self._older_bytes = sum(found.sizes.values()) - self.size
             self._file = disk.open(segment_path(directory, self.segment))
-
-    @property
-    def oldest(self) -> int:
-        """The oldest segment that exists; 0 if none does."""
-        return next(iter(self._sizes), 0)
 
     @property
     def segments(self) -> int:
@@ -143,9 +145,7 @@ class End:
     @property
     def journal_bytes(self) -> int:
         """Length of all segments together, without blank lines."""
-        sizes = self._sizes.copy()
-        sizes[self.segment] = self.size
-        return sum(sizes.values())
+        return self._older_bytes + self.size
 
     def store(self, batch: Batch) -> None:
         """Write one batch, with all that has to come before and after it.
@@ -156,14 +156,16 @@ class End:
             StorageFailed: unknown; nothing more is written.
         """
         self.check_usable()
+        now = self._disk.now()
+        sync = batch.sync
         try:
-            while not self._is_written(batch):
+            while not self._is_written(batch, now):
                 pass  # each time with less of a reserve
-            self._room.look_if_due()
+            self._room.look_if_due(now)
             drops = batch.oldest > self.oldest
-            if batch.sync or drops:
+            if sync or drops:
                 self.sync()
-            self._syncs_in_row = self._syncs_in_row + 1 if batch.sync else 0
+            self._syncs_in_row = self._syncs_in_row + 1 if sync else 0
             if drops:
                 self._unlink_before(batch.oldest)
         except OSError as error:
@@ -176,13 +178,13 @@ class End:
             StorageFailed: unknown whether it does; nothing more is written.
         """
         self.check_usable()
-        size = self.size
-        begun = self._disk.now()
+        size, disk = self.size, self._disk
+        begun = disk.now()
         try:
-            self._disk.sync(self._file)
+            disk.sync(self._file)
         except OSError as error:
             raise self._broken("can't sync", error) from error
-        self.last_sync_s = self._disk.now() - begun
+        self.last_sync_s = disk.now() - begun
         # A batch stored meanwhile may have made the file longer; it counts from then on.
         self.synced = max(size, self.synced)
         self.unsynced_since = None if self.size == size else begun
@@ -207,12 +209,12 @@ class End:
             if self._file >= 0:
                 self._disk.close(self._file)
 
-    def _is_written(self, batch: Batch) -> bool:
+    def _is_written(self, batch: Batch, now: float) -> bool:
         """Whether there was room for the batch; if not, some more was made of the reserve."""
         try:
             if batch.segment != self.segment:
                 self._roll(batch.segment)
-            self._write(batch)
+            self._write(batch, now)
         except _NoRoomError as lack:
             if self._room.give(len(batch.records) + seal.SEAL_BYTES_MAX, lack.error):
                 return False
@@ -220,34 +222,32 @@ class End:
             raise StorageFull(text) from lack.error
         return True
 
-    def _write(self, batch: Batch) -> None:
-        chain, size = self._chain, self.size
+    def _write(self, batch: Batch, now: float) -> None:
+        chain, size, disk = self._chain, self.size, self._disk
+        position, records = batch.position, batch.records
         line, crc = seal.seal(
-            chain.crc,
-            batch.position,
-            batch.records,
-            batch.count,
-            synced=self.synced,
-            oldest=batch.oldest,
+            chain.crc, position, records, batch.count, synced=self.synced, oldest=batch.oldest
         )
-        end = size + len(batch.records) + len(line)
-        blanks = self._blanks_behind(end, batch) if end > self._length else b""
-        content = b"".join((batch.records, line, blanks))
+        content = records + line
+        end = size + len(content)
+        if end > self._length:
+            content += self._blanks_behind(end, batch)
         try:
-            write_all(self._disk, self._file, content, size)
+            write_all(disk, self._file, content, size)
         except OSError as error:
-            self._disk.truncate(self._file, size)
+            disk.truncate(self._file, size)
             self._length = size
             _raise_if_no_room(error)
             raise
-        if not self._disk.is_linked(self._file):
+        if not disk.is_linked(self._file):
             gone = segment_path(self._directory, self.segment)
             raise FileNotFoundError(errno.ENOENT, "the file was removed", str(gone))
-        chain.position, chain.crc = batch.position, crc
+        chain.position, chain.crc = position, crc
         self.size = end
-        self._length = max(self._length, size + len(content))
+        if end > self._length:
+            self._length = size + len(content)
         if self.unsynced_since is None:
-            self.unsynced_since = self._disk.now()
+            self.unsynced_since = now
 
     def _blanks_behind(self, end: int, batch: Batch) -> bytes:
         """The blank lines to come with a batch that ends there, if any."""
@@ -289,7 +289,9 @@ class End:
         if self._file >= 0:
             self._disk.close(self._file)
             self._sizes[self.segment] = self.size
+            self._older_bytes += self.size
         self._file, self.segment = file, segment
+        self.oldest = self.oldest or segment
         self.size = self.synced = self._length = self._sizes[segment] = len(header)
 
     def _create(self, path: Path, content: bytes) -> int:
@@ -315,7 +317,8 @@ class End:
                     return
                 raise
             self._disk.sync_directory(self._directory)
-            del self._sizes[older]
+            self._older_bytes -= self._sizes.pop(older)
+            self.oldest = next(iter(self._sizes))
 
     def _broken(self, what: str, error: OSError) -> StorageFailed:
         """Refuse everything from now on."""
