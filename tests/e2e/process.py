@@ -6,11 +6,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 """So long is a silent process waited for before the test fails."""
 
 
@@ -83,6 +84,19 @@ class QServer:
             sock.shutdown(socket.SHUT_WR)
             with sock.makefile("rb") as replies:
                 return replies.read()
+
+    def hear(self, event: str) -> None:
+        """Read its log until it tells of such an event."""
+        assert self.process.stderr is not None
+        enough = threading.Timer(PATIENCE_S, self.process.kill)
+        enough.start()
+        for line in self.process.stderr:
+            self.logged.append(json.loads(line))
+            if self.logged[-1]["event"].startswith(event):
+                break
+        else:
+            raise AssertionError(f"it never logged {event!r}")
+        enough.cancel()
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send the process a signal."""

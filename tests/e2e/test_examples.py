@@ -76,7 +76,7 @@ class Shop:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=2 * PATIENCE_S,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr

@@ -11,7 +11,7 @@ import pycountry
 import pytest
 
 from qclient import Consumer, Message, connect
-from tests.e2e.process import QServer, clean_environment
+from tests.e2e.process import PATIENCE_S, QServer, clean_environment
 
 LEASED = 100
 
@@ -61,7 +61,7 @@ def _put_with_the_command_line(server: QServer, file: Path) -> None:
             [sys.executable, "-m", "qclient", "put", "languages"],
             stdin=lines,
             capture_output=True,
-            timeout=60,
+            timeout=PATIENCE_S,
             check=False,
             env=clean_environment(QCLIENT_URL=server.url),
         )
@@ -73,7 +73,7 @@ def _look_with_netcat(server: QServer) -> list[bytes]:
         f"printf 'LIST languages count=3\\nQUIT\\n' | nc 127.0.0.1 {server.port}",
         shell=True,
         capture_output=True,
-        timeout=20,
+        timeout=PATIENCE_S,
         check=True,
     ).stdout
     *rows, end, farewell = shown.splitlines()

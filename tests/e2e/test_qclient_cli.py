@@ -6,13 +6,13 @@ import pty
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.process import QServer
+from tests.e2e.process import PATIENCE_S, QServer
+from tests.e2e.worker_process import wait_until
 
 COMMAND = (sys.executable, "-m", "qclient")
 
@@ -49,7 +49,7 @@ def runner(server: QServer) -> Run:
             capture_output=True,
             check=False,
             env=environment(server),
-            timeout=30,
+            timeout=PATIENCE_S,
         )
 
     return go
@@ -241,12 +241,12 @@ def test_a_reader_that_has_enough_is_no_error(run: Run, server: QServer) -> None
         capture_output=True,
         check=True,
         env=environment(server),
-        timeout=30,
+        timeout=PATIENCE_S,
     )
     assert (done.stdout.split(), done.stderr) == ([b"1", b"0"], b"")
 
 
-def test_ctrl_c_is_quiet_and_what_was_read_is_stored(run: Run, server: QServer) -> None:
+def test_ctrl_c_is_quiet_and_what_was_read_is_stored(server: QServer) -> None:
     process = subprocess.Popen(
         [*COMMAND, "put", "q"],
         stdin=subprocess.PIPE,
@@ -256,12 +256,9 @@ def test_ctrl_c_is_quiet_and_what_was_read_is_stored(run: Run, server: QServer) 
     assert process.stdin is not None
     process.stdin.write(b"1\n2\n")
     process.stdin.flush()
-    for _ in range(200):
-        if len(run("list", "q").stdout.splitlines()) == 2:
-            break
-        time.sleep(0.05)
+    wait_until(lambda: server.ask(b"LIST q\n").endswith(b"OK 2\n"))
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=10)
+    _, said = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, said.strip()) == (130, b"2 messages are stored")
 
 
@@ -292,5 +289,5 @@ def on_terminal(server: QServer, *words: str) -> str:
         pass
     finally:
         os.close(ours)
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=PATIENCE_S) == 0
     return shown.decode()

@@ -2,14 +2,14 @@
 
 import json
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.process import QServer
+from tests.e2e.process import PATIENCE_S, QServer
 from tests.e2e.test_qclient_cli import COMMAND, Run, environment, on_terminal, runner
+from tests.e2e.worker_process import wait_until
 
 
 @pytest.fixture
@@ -48,14 +48,13 @@ def test_who_waits_for_a_result_is_told_when_it_is_there(server: QServer, run: R
     run("put", "sums", "[1,2]")
     run("get", "sums")
     with subprocess.Popen(
-        [*COMMAND, "result", "1", "--wait", "30s"],
+        [*COMMAND, "result", "1", "--wait", "60s"],
         stdout=subprocess.PIPE,
         env=environment(server),
     ) as asking:
-        while not any("result" in row and row["result"] for row in _clients(run)):
-            time.sleep(0.05)
+        wait_until(lambda: b" result=" in server.ask(b"CLIENTS\n"))
         run("done", "1.1", "3", "--retain", "1h")
-        said, _ = asking.communicate(timeout=20)
+        said, _ = asking.communicate(timeout=PATIENCE_S)
     assert (asking.returncode, json.loads(said)["result"]) == (0, 3)
 
 

@@ -12,7 +12,7 @@ import uvloop
 
 import qclient
 from qclient import Client, Consumer, connect
-from tests.e2e.process import QServer
+from tests.e2e.process import PATIENCE_S, QServer
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ async def cancel_waiting_gets(server: QServer) -> None:
             if not isinstance(done, BaseException):
                 await client.ack(*done)
                 continue
-            (message,) = await client.get("q", wait=5)
+            (message,) = await client.get("q", wait=PATIENCE_S)
             assert message.deliveries <= 2
             await client.ack(message)
 
@@ -102,7 +102,7 @@ async def test_puts_and_a_consumer_survive_a_server_that_is_killed(tmp_path: Pat
     data = tmp_path / "data"
     with QServer(data) as server:
         port = server.port
-        async with connect(server.url, session="w", grace=10, connect_for=5) as client:
+        async with connect(server.url, session="w", grace=10, connect_for=PATIENCE_S) as client:
             seen: Counter[int] = Counter()
             put: list[int] = []
             consumer = asyncio.create_task(consume(client, seen, 600))
@@ -111,8 +111,8 @@ async def test_puts_and_a_consumer_survive_a_server_that_is_killed(tmp_path: Pat
             server.send_signal(signal.SIGKILL)
             await asyncio.to_thread(server.wait)
             with QServer(data, port=port):
-                await asyncio.wait_for(producer, 20)
-                await asyncio.wait_for(consumer, 20)
+                await asyncio.wait_for(producer, PATIENCE_S)
+                await asyncio.wait_for(consumer, PATIENCE_S)
                 assert sorted(seen) == list(range(600))
                 (queue,) = [row async for row in client.queues()]
                 assert queue.ready == queue.dead == 0
@@ -125,7 +125,7 @@ async def produce(client: Client, put: list[int], count: int) -> None:
 
 
 async def consume(client: Client, seen: Counter[int], count: int) -> None:
-    async with Consumer(client, "q", type=int, lease=2, prefetch=20) as consumer:
+    async with Consumer(client, "q", type=int, lease=5, prefetch=20) as consumer:
         async for message in consumer:
             async with message:
                 seen[message.body] += 1
@@ -134,14 +134,13 @@ async def consume(client: Client, seen: Counter[int], count: int) -> None:
 
 
 async def wait_until(condition: Callable[[], bool]) -> None:
-    for _ in range(2000):
-        if condition():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("it never became so")
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():  # noqa: ASYNC110  over a real server
+            await asyncio.sleep(0.005)
 
 
 @pytest.mark.slow
+@pytest.mark.hasty
 async def test_a_consumer_keeps_a_short_lease_and_gives_back_what_it_did_not_begin(
     server: QServer,
 ) -> None:

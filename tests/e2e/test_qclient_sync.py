@@ -18,6 +18,7 @@ import pytest
 import qclient
 from qclient.sync import Client, connect
 from tests.e2e.process import PATIENCE_S, QServer, clean_environment
+from tests.e2e.worker_process import wait_until
 
 
 @pytest.fixture
@@ -109,18 +110,20 @@ def join(threads: list[threading.Thread]) -> None:
 class Traffic:
     """Threads that put, and threads that get and ack, until everything was seen."""
 
-    def __init__(self, client: Client, *, putters: int, each: int, getters: int) -> None:
+    def __init__(
+        self, client: Client, *, putters: int, each: int, getters: int, lease_s: float
+    ) -> None:
         self.seen: Counter[int] = Counter()
         self.stored: set[int] = set()
         self.put = 0
         self.wanted = putters * each
         self._client = client
         self._each = each
+        self._lease_s = lease_s
         self._threads = run_threads(putters, self._put_some) + run_threads(getters, self._consume)
 
     def wait_put(self, count: int) -> None:
-        while self.put < count:
-            time.sleep(0.005)
+        wait_until(lambda: self.put >= count)
 
     def finish(self) -> None:
         join(self._threads)
@@ -133,7 +136,7 @@ class Traffic:
 
     def _consume(self, _number: int) -> None:
         while len(self.seen) < self.wanted:
-            for message in self._client.get("q", count=5, wait=0.2, lease=2):
+            for message in self._client.get("q", count=5, wait=0.2, lease=self._lease_s):
                 with message:
                     self.seen[message.body] += 1
                     self.stored.add(message.id)
@@ -141,7 +144,7 @@ class Traffic:
 
 def test_many_threads_share_a_client(server: QServer) -> None:
     with connect(server.url) as client:
-        traffic = Traffic(client, putters=16, each=50, getters=8)
+        traffic = Traffic(client, putters=16, each=50, getters=8, lease_s=60)
         traffic.finish()
         assert set(traffic.seen.values()) == {1}
         assert (int(client.stats()["messages"]), client.get("q")) == (0, [])
@@ -151,7 +154,7 @@ def test_many_threads_share_a_client(server: QServer) -> None:
 def test_threads_survive_a_server_that_is_killed(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with QServer(data) as server, connect(server.url, session="w", grace=10) as client:
-        traffic = Traffic(client, putters=4, each=150, getters=2)
+        traffic = Traffic(client, putters=4, each=150, getters=2, lease_s=3)
         traffic.wait_put(200)
         server.kill()
         with QServer(data, port=server.port):
@@ -266,7 +269,7 @@ def test_a_forked_process_does_not_keep_its_parents_session_alive(server: QServe
         process.stdout.readline()  # type: ignore[union-attr]
         try:
             process.kill()
-            (message,) = client.get("q", wait=10)
+            (message,) = client.get("q", wait=PATIENCE_S)
             assert message.losses == 1
         finally:
             process.communicate()
@@ -302,14 +305,6 @@ def test_ctrl_c_ends_a_get_that_waits_and_the_client_goes_on(server: QServer) ->
         assert len(client.get("q")) == 1
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    for _ in range(2000):
-        if condition():
-            return
-        time.sleep(0.005)
-    raise AssertionError("it never became so")
-
-
 @pytest.mark.slow
 def test_a_get_that_is_interrupted_as_its_message_comes_leaves_it_to_others(
     server: QServer,
@@ -325,7 +320,7 @@ def test_a_get_that_is_interrupted_as_its_message_comes_leaves_it_to_others(
                 got = client.get("q", wait=60)
                 interrupt.join(PATIENCE_S)
             interrupt.join(PATIENCE_S)
-            (message,) = got or client.get("q", wait=10)
+            (message,) = got or client.get("q", wait=PATIENCE_S)
             assert message.body == n
             assert message.ack()
 

@@ -17,6 +17,7 @@ import pytest
 
 from tests.e2e.process import PATIENCE_S, QServer
 from tests.e2e.test_qclient_cli import COMMAND, Run, environment, on_terminal, runner
+from tests.e2e.worker_process import wait_until
 
 OTHER_SCREEN, OWN_SCREEN = b"\x1b[?1049h", b"\x1b[?1049l"
 CURSOR_HIDDEN, CURSOR_SHOWN = b"\x1b[?25l", b"\x1b[?25h"
@@ -290,8 +291,7 @@ def test_tail_of_a_state_shows_what_comes_into_it_and_comes_again(server: QServe
         assert (line["id"], line["state"], line["reason"]) == (2, "dead", "no such user")
         server.ask(b"REDRIVE mail count=1\n")
         looked = _lists(server)
-        while _lists(server) < looked + 3:
-            time.sleep(0.02)
+        wait_until(lambda: _lists(server) >= looked + 3)
         server.ask(b"GET mail\nNACK 1.3 dead=yes\n")
         assert [line["id"] for line in watching.lines(1)] == [1]
 

@@ -166,12 +166,12 @@ def test_half_a_line_holds_its_connection_and_nothing_else(tmp_path: Path) -> No
             sock.sendall(b'PUT q {"never":')
         assert server.ask(b"PUT q 1\nLIST q\n") == b"OK 1\n* 1 ready 1\nOK 1\n"
         began = time.monotonic()
-        server.send_signal(signal.SIGTERM)
+        server.send_signal(signal.SIGTERM)  # one that waits for somebody stops after 5 s
         assert [sock.recv(10) for sock in socks] == [b""] * 50
         for sock in socks:
             sock.close()
         assert server.wait() == 0
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 4
     with QServer(tmp_path) as server:
         assert server.ask(b"LIST q\n") == b"* 1 ready 1\nOK 1\n"
 
@@ -187,16 +187,16 @@ def test_a_client_that_is_reset_loses_its_leases_after_its_grace_and_its_wait_at
         waiter.sendall(b"GET q wait=1h\n")
         wait_until(lambda: b" waiting=1" in server.ask(b"LIST\n"))
         replies.close()
+        began = time.monotonic()
         for sock in (waiter, holder):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             sock.close()
-        began = time.monotonic()
         with server.connect() as other:
-            other.sendall(b"GET q wait=10s\n")
+            other.sendall(b"GET q wait=60s\n")
             reply = other.makefile("rb").readline()
         assert reply == b"* 1.2 q deliveries=2 losses=1 1\n"  # and the waiter got nothing
-        assert 0.25 < time.monotonic() - began < 1
-        assert figures(server)["connections"] == "1"
+        assert 0.3 <= time.monotonic() - began < 10
+        wait_until(lambda: figures(server)["connections"] == "1")
 
 
 def test_a_silent_client_holds_its_connection_and_no_message_past_its_lease(
@@ -205,11 +205,12 @@ def test_a_silent_client_holds_its_connection_and_no_message_past_its_lease(
     with QServer(tmp_path) as server, server.connect() as silent:
         silent.sendall(b"HELLO session=w grace=1h\nPUT q 1\nGET q lease=300ms\n")
         has_sent_all(silent)
+        wait_until(lambda: b" requests=3 " in server.ask(b"CLIENTS\n"))
         with server.connect() as other:
-            other.sendall(b"GET q wait=10s\n")
+            other.sendall(b"GET q wait=60s\n")
             reply = other.makefile("rb").readline()
         assert reply == b"* 1.2 q deliveries=2 losses=1 1\n"
-        assert figures(server)["connections"] == "2"
+        wait_until(lambda: figures(server)["connections"] == "2")
 
 
 def test_a_server_stopped_for_longer_than_a_lease_gives_it_back_once(tmp_path: Path) -> None:
@@ -219,7 +220,7 @@ def test_a_server_stopped_for_longer_than_a_lease_gives_it_back_once(tmp_path: P
         assert [held.readline() for _ in range(3)][1] == b"* 1.1 q 1\n"
         server.send_signal(signal.SIGSTOP)
         holder.sendall(b"ACK 1.1\n")
-        other.sendall(b"GET q wait=5 lease=1h\n")
+        other.sendall(b"GET q wait=60 lease=1h\n")
         time.sleep(0.5)
         server.send_signal(signal.SIGCONT)
         acked = held.readline()

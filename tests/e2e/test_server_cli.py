@@ -8,7 +8,7 @@ import pytest
 
 from qserver import __version__
 from qserver.build import BUILD
-from tests.e2e.process import QServer, clean_environment
+from tests.e2e.process import PATIENCE_S, QServer, clean_environment
 
 
 def qserver(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -16,7 +16,7 @@ def qserver(*words: str, **environment: str) -> subprocess.CompletedProcess[str]
         [sys.executable, "-m", "qserver", *words],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=PATIENCE_S,
         check=False,
         env=clean_environment(**environment),
     )

@@ -49,6 +49,7 @@ def test_the_journal_stays_small_though_a_batch_is_always_under_way(tmp_path: Pa
         clients = [threading.Thread(target=come_and_go, args=(server, until)) for _ in range(12)]
         for client in clients:
             client.start()
+        shown = figures(server)
         while time.monotonic() < until:
             time.sleep(0.1)
             shown = figures(server)

@@ -7,13 +7,14 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
 import pytest
 
-from tests.e2e.process import QServer
+from tests.e2e.process import PATIENCE_S, QServer
+from tests.e2e.worker_process import wait_until
 
 DISK_BYTES = 8 << 20
 BALLAST_BYTES = 2 << 20
@@ -65,7 +66,7 @@ def put_until_full(talk: Talk) -> int:
     for number in itertools.count(1):
         began = time.monotonic()
         reply = talk.ask(b"PUT q " + BODY)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 20
         if not reply.startswith(b"OK "):
             assert reply.startswith(b"ERR full the disk "), reply
             return number - 1
@@ -80,7 +81,7 @@ def use_up_the_reserve(talk: Talk) -> None:
         for _ in range(2000):
             assert talk.ask(b"NACK " + receipt + b" delay=0 " + REASON) == b"OK 1\n"
             receipt = talk.get(1)
-    talk.sock.settimeout(20)
+    talk.sock.settimeout(PATIENCE_S)
     talk.replies = talk.sock.makefile("rb")  # the old one is of no use after a timeout
 
 
@@ -97,14 +98,6 @@ def messages(server: QServer) -> int:
     return int(figures(server)["messages"])
 
 
-def within(seconds: float, happens: Callable[[], bool]) -> None:
-    """Fail unless it happens in that time."""
-    until = time.monotonic() + seconds
-    while not happens():
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
-
 def test_a_put_is_refused_all_else_goes_on_and_it_heals_by_itself(disk: Path) -> None:
     with QServer(disk / "data") as server, Talk(server) as talk:
         stored = put_until_full(talk)
@@ -118,11 +111,11 @@ def test_a_put_is_refused_all_else_goes_on_and_it_heals_by_itself(disk: Path) ->
             assert talk.ask(b"PUT q priority=9 " + BODY).startswith(b"ERR full ")
         assert ready(server) == stored - 50
         assert figures(server)["disk_room"] == "no"
-        time.sleep(1.2)  # the log is a second behind at most
+        server.hear("the disk is full")
         (disk / "ballast").unlink()
-        within(5, lambda: talk.ask(b"PUT q " + BODY).startswith(b"OK "))
+        wait_until(lambda: talk.ask(b"PUT q " + BODY).startswith(b"OK "))
         assert figures(server)["disk_room"] == "yes"
-        time.sleep(1.2)
+        server.hear("the disk has room")
         assert server.stop() == 0
         events = [line["event"] for line in server.logged]
         assert len([event for event in events if event.startswith("the disk is full")]) == 1
@@ -145,7 +138,7 @@ def test_a_server_can_be_killed_and_started_while_the_disk_is_full(disk: Path) -
             server.kill()
     with QServer(disk / "data") as server, Talk(server) as talk:
         (disk / "ballast").unlink()
-        within(5, lambda: talk.ask(b"PUT q " + BODY).startswith(b"OK "))
+        wait_until(lambda: talk.ask(b"PUT q " + BODY).startswith(b"OK "))
         assert ready(server) == stored + 1
 
 
@@ -182,7 +175,7 @@ def test_working_the_queue_off_makes_room_without_any_help(disk: Path) -> None:
             assert talk.ask(b"ACK " + receipts).startswith(b"OK ")
             acked += len(receipts.split())
         assert acked == stored
-        within(5, lambda: talk.ask(b"PUT q " + BODY).startswith(b"OK "))
+        wait_until(lambda: talk.ask(b"PUT q " + BODY).startswith(b"OK "))
 
 
 @pytest.mark.slow
@@ -195,12 +188,12 @@ def test_when_even_the_reserve_is_used_up_a_request_waits_until_there_is_room(di
             assert other.ask(b"PING") == b"OK\n"
             assert other.ask(b"PUT q " + BODY).startswith(b"ERR full ")
             assert other.ask(b"LIST").startswith(b"* q ")
-            assert time.monotonic() - began < 0.5
+            assert time.monotonic() - began < 10
         (disk / "ballast").unlink()
         began = time.monotonic()
         assert talk.replies.readline()[:2] in (b"OK", b"* ")
-        assert time.monotonic() - began < 2
-        within(5, lambda: b"ERR full" not in server.ask(b"PUT q " + BODY + b"\n"))
+        assert time.monotonic() - began < 20
+        wait_until(lambda: b"ERR full" not in server.ask(b"PUT q " + BODY + b"\n"))
         server.kill()
     with QServer(disk / "data") as server:
         assert messages(server) == stored + 1
@@ -216,10 +209,10 @@ def test_a_server_that_waits_for_room_can_be_ended_and_started(disk: Path, end: 
         else:
             began = time.monotonic()
             assert server.stop() == 0
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < 20
             assert any("not answered is not stored" in line["event"] for line in server.logged)
     with QServer(disk / "data") as server, Talk(server) as talk:
         assert talk.ask(b"PING") == b"OK\n"
         (disk / "ballast").unlink()
-        within(5, lambda: talk.ask(b"PUT q " + BODY).startswith(b"OK "))
+        wait_until(lambda: talk.ask(b"PUT q " + BODY).startswith(b"OK "))
         assert messages(server) == stored + 1

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.process import QServer, clean_environment
+from tests.e2e.process import PATIENCE_S, QServer, clean_environment
 
 
 def qserver(*words: str | Path) -> tuple[int, str, str]:
@@ -16,7 +16,7 @@ def qserver(*words: str | Path) -> tuple[int, str, str]:
         [sys.executable, "-m", "qserver", *map(str, words)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         env=clean_environment(),
         check=False,
     )

@@ -23,7 +23,7 @@ SEGMENT = "32KiB"
 LIVE_S = (0.05, 0.7)
 SETTINGS = b"max_failures=0 max_losses=0 backoff=0"
 KEPT = 40
-DRAIN_S_MAX = 30
+DRAIN_S_MAX = 120
 
 
 def free_port(chance: Random) -> int:

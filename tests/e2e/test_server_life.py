@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.process import QServer
+from tests.e2e.process import PATIENCE_S, QServer
+from tests.e2e.worker_process import wait_until
 
 
 def test_it_starts_with_nothing_and_creates_its_directory_for_the_owner_only(
@@ -20,6 +21,7 @@ def test_it_starts_with_nothing_and_creates_its_directory_for_the_owner_only(
         assert {stat.S_IMODE(p.stat().st_mode) for p in (tmp_path / "data").iterdir()} == {0o600}
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_stops_an_idle_server_within_a_second_with_exit_code_0(
     tmp_path: Path, number: signal.Signals
@@ -38,7 +40,7 @@ def test_a_signal_stops_an_idle_server_within_a_second_with_exit_code_0(
 def test_a_stop_ends_waiting_gets_with_nothing_and_answers_what_was_read(tmp_path: Path) -> None:
     with QServer(tmp_path) as server, server.connect() as waiting:
         waiting.sendall(b"GET q wait=60\nPUT q 1\nGET q\n")
-        time.sleep(0.2)
+        wait_until(lambda: b" waiting=q" in server.ask(b"CLIENTS\n"))
         assert server.stop() == 0
         # The PUT behind the GET is carried out; nothing is leased to a client that is sent away.
         assert waiting.makefile("rb").read() == b"OK 0\nOK 1\nOK 0\n"
@@ -50,9 +52,9 @@ def test_a_second_signal_leaves_at_once_and_loses_nothing_acknowledged(tmp_path:
     with QServer(tmp_path) as server, server.connect() as slow:
         assert server.ask(b"PUT q " + b'"%b"' % (b"x" * 500_000) + b"\n") == b"OK 1\n"
         slow.sendall(b"PEEK 1\n" * 50)  # a client that takes none of it keeps a stop waiting
-        time.sleep(0.3)
+        assert slow.recv(1) == b"*"
         server.send_signal(signal.SIGINT)
-        time.sleep(0.3)
+        server.hear("stopping")  # else the system makes one of two signals
         assert server.process.poll() is None
         server.send_signal(signal.SIGINT)
         assert server.wait() == 128 + signal.SIGINT
@@ -155,12 +157,14 @@ def test_leases_of_a_session_end_after_its_grace_and_survive_a_reconnect_within(
     with QServer(tmp_path) as server:
         server.ask(b"PUT q 1\n")
         hello = b"HELLO session=w grace=300ms\n"
-        assert b"leases=0" in server.ask(hello + b"GET q lease=1h\n")
-        assert b"leases=1" in server.ask(hello)
-        assert server.ask(b"GET q\n") == b"OK 0\n"
-        assert server.ask(b"GET q wait=5\nPING\n") == b"OK 0\nOK\n"  # EOF ends the wait
+        assert b"leases=0" in server.ask(b"HELLO session=w grace=60s\nGET q lease=1h\n")
+        with server.connect() as again:
+            again.sendall(hello)
+            assert b"leases=1" in again.recv(1000)
+            assert server.ask(b"GET q\n") == b"OK 0\n"
+            assert server.ask(b"GET q wait=5\nPING\n") == b"OK 0\nOK\n"  # EOF ends the wait
         with server.connect() as waiting:
-            waiting.sendall(b"GET q wait=5\n")
+            waiting.sendall(b"GET q wait=60\n")
             assert waiting.makefile("rb").readline() == b"* 1.2 q deliveries=2 losses=1 1\n"
 
 
@@ -241,10 +245,14 @@ def test_segments_smaller_than_what_each_begins_with_do_not_keep_the_server_busy
         assert server.ask(b"QUEUE q lease=5\nQUEUE r lease=6\nPUT q 1\n").endswith(b"OK 1\n")
         assert server.ask(b"GET q\n").endswith(b"OK 1\n")
         assert server.ask(b"ACK 1.1\n") == b"OK 1\n"
-        time.sleep(0.2)
-        before = journal_bytes()
-        time.sleep(0.2)
-        assert journal_bytes() == before < 2000
+        seen = [-1]
+
+        def is_at_rest() -> bool:
+            time.sleep(0.2)
+            seen.append(journal_bytes())
+            return seen[-2] == seen[-1] < 2000
+
+        wait_until(is_at_rest)
     with QServer(tmp_path) as server:
         assert b" lease=5 " in server.ask(b"QUEUE q\n")
         assert b" lease=6 " in server.ask(b"QUEUE r\n")
@@ -264,7 +272,7 @@ def test_printf_into_netcat_works_with_every_netcat(tmp_path: Path) -> None:
                 [*netcat, "127.0.0.1", str(server.port)],
                 input=b'PUT q {"n":1}\nLIST q count=1\nQUIT\n',
                 capture_output=True,
-                timeout=20,
+                timeout=PATIENCE_S,
                 check=True,
             )
             assert result.stdout.endswith(b' ready {"n":1}\nOK 1 next=1\nOK\n') or (
@@ -298,7 +306,6 @@ def test_more_connections_than_allowed_are_refused_and_the_others_live_on(tmp_pa
             assert sock.recv(10) == b"OK\n"
         assert server.ask(b"PING\n").startswith(b"ERR busy ")
         held.pop().close()
-        time.sleep(0.1)
-        assert server.ask(b"PING\n") == b"OK\n"
+        wait_until(lambda: server.ask(b"PING\n") == b"OK\n")
         for sock in held:
             sock.close()

@@ -53,6 +53,7 @@ def run(open_loop: Path, port: int, seconds: float = 0.5) -> Paced:
     return paced(open_loop, port, 0, 1, RATE, seconds, 30)
 
 
+@pytest.mark.hasty
 def test_a_pause_shows_in_every_put_that_was_due_meanwhile(open_loop: Path) -> None:
     with answering(b"OK 1\n", PAUSE_S) as port:
         found = run(open_loop, port)

@@ -9,7 +9,7 @@ import pytest
 
 from qclient import CannotConnect, sync
 from qclient.testing import ServerProcess
-from tests.e2e.process import clean_environment
+from tests.e2e.process import PATIENCE_S, clean_environment
 
 TESTS = """
 from qclient import connect
@@ -29,7 +29,7 @@ def test_a_job_runs(qserver_url):
         async with app.connect(qserver_url):
             job = await double.put(21)
             await Worker(app, qserver_url, Settings(burst=True)).run()
-            assert await job.result(timeout=5) == 42
+            assert await job.result(timeout=60) == 42
 
     asyncio.run(play())
 
@@ -65,7 +65,7 @@ def run_pytest(directory: Path, *words: str) -> subprocess.CompletedProcess[str]
         env=clean_environment(PYTHONPATH=str(Path(__file__).parents[2])),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=2 * PATIENCE_S,
         check=False,
     )
 

@@ -13,7 +13,7 @@ import pytest
 from qclient import Backoff, Client, connect
 from qclient.tasks import App, Job, Reject, Retry
 from qclient.worker import Settings, Worker, current
-from tests.e2e.process import QServer
+from tests.e2e.process import PATIENCE_S, QServer
 from tests.e2e.worker_here import until, working
 from tests.e2e.worker_process import Notes, WorkerProcess
 
@@ -121,7 +121,7 @@ async def test_plain_functions_run_in_threads_and_are_timed_out(server: QServer)
         job = await plain.put()
         slow = await endless.put()
         await until(lambda: (worker.counts.done, worker.counts.dead) == (1, 1))
-        assert await asyncio.to_thread(ended.wait, 5)
+        assert await asyncio.to_thread(ended.wait, PATIENCE_S)
         state, first = await reason_of(client, slow)
         assert (state, first.split(":")[0]) == ("dead", "TimeoutError")
     assert seen == [(job.id, False)]
@@ -244,11 +244,11 @@ async def test_a_worker_that_waits_for_its_server_can_be_stopped_and_finds_it_wh
     run = asyncio.create_task(alone.run())
     await asyncio.sleep(0.1)
     alone.stop()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE_S):
         await run
     run = asyncio.create_task(Worker(app, url, Settings(burst=True)).run())
     await asyncio.sleep(0.1)
     with QServer(tmp_path / "data", port=port) as second:
         assert second.ask(b"LIST\n") == b"OK 0\n"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await run

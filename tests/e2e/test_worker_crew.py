@@ -115,7 +115,7 @@ def test_a_signal_to_several_lets_what_runs_end_and_a_second_one_leaves(
         crew.send_signal(signal.SIGTERM)
         crew.send_signal(signal.SIGINT)
         assert crew.wait()[0] == 0
-        assert time.monotonic() - began_at < 3
+        assert time.monotonic() - began_at < 30  # their grace is an hour
     assert len(states(server)) == 2
     assert all(b" ready " in state and b"losses" not in state for state in states(server))
 

@@ -50,6 +50,7 @@ def stored(server: QServer) -> list[Stored[object]]:
     return asyncio.run(main())
 
 
+@pytest.mark.hasty
 def test_what_a_killed_worker_ran_begins_elsewhere_within_the_grace_and_a_second(
     server: QServer, notes: Notes
 ) -> None:
@@ -72,7 +73,7 @@ def test_what_a_killed_worker_ran_begins_elsewhere_within_the_grace_and_a_second
 def test_a_stopped_worker_ends_what_runs_and_gives_back_the_rest_at_once(
     server: QServer, notes: Notes
 ) -> None:
-    put_naps(server, 20, 0.5)
+    put_naps(server, 20, 5)
     with WorkerProcess(server.url, notes, "-c", "4", "--prefetch", "8") as worker:
         wait_until(lambda: notes.count("begin") == 4)
         worker.send_signal(signal.SIGTERM)
@@ -109,7 +110,7 @@ def test_a_second_signal_leaves_now_and_gives_everything_back(
         worker.send_signal(signal.SIGTERM)
         worker.send_signal(signal.SIGINT)
         assert worker.wait()[0] == 0
-        assert time.monotonic() - began_at < 1
+        assert time.monotonic() - began_at < 10  # its grace is an hour
     assert [(m.state, m.failures, m.losses) for m in stored(server)] == [("ready", 0, 0)] * 5
 
 
@@ -119,7 +120,7 @@ def test_a_second_signal_ends_a_worker_whose_loop_is_blocked(server: QServer, no
     with WorkerProcess(server.url, notes) as worker:
         wait_until(lambda: notes.count("begin") == 1)
         worker.send_signal(signal.SIGTERM)
-        time.sleep(0.1)
+        time.sleep(1)  # else the system makes one of two signals
         worker.send_signal(signal.SIGTERM)
         code, logged = worker.wait()
         assert (code, "1 messages are released" in logged) == (143, True)
@@ -127,17 +128,18 @@ def test_a_second_signal_ends_a_worker_whose_loop_is_blocked(server: QServer, no
 
 
 @pytest.mark.slow
+@pytest.mark.hasty
 def test_a_task_that_blocks_the_loop_for_ten_leases_is_not_run_twice(
     server: QServer, notes: Notes
 ) -> None:
     server.ask(b"QUEUE q backoff=2\n")  # else there is no queue to wait for
-    flags = ("--lease", "150ms", "--session-grace", "150ms", "--blocked", "300ms")
+    flags = ("--lease", "1s", "--session-grace", "1s", "--blocked", "300ms")
     with (
         WorkerProcess(server.url, notes, *flags) as first,
         WorkerProcess(server.url, notes, *flags) as second,
     ):
         wait_until(lambda: b"waiting=2" in server.ask(b"LIST\n"))
-        put_block(server, 1.5)
+        put_block(server, 10)
         wait_until(lambda: notes.count("end") == 1)
         wait_until(lambda: stored(server) == [])
         assert notes.count("begin") == 1
@@ -167,17 +169,18 @@ def test_a_worker_keeps_its_tasks_while_its_server_is_killed_and_started_again(
 
 
 @pytest.mark.slow
+@pytest.mark.hasty
 def test_a_blocked_worker_keeps_its_session_while_its_server_starts_again(
     tmp_path: Path, notes: Notes
 ) -> None:
-    flags = ("--lease", "60", "--session-grace", "1", "--blocked", "200ms")
+    flags = ("--lease", "60", "--session-grace", "2", "--blocked", "200ms")
     with QServer(tmp_path / "data") as first:
         port = first.port
         first.ask(b"QUEUE q backoff=2\n")
         with WorkerProcess(first.url, notes, *flags) as worker:
             wait_until(lambda: b"waiting=1" in first.ask(b"LIST\n"))
-            time.sleep(0.3)  # the heartbeat has connected, and finds it closed
-            put_block(first, 2.5)
+            time.sleep(1)  # the heartbeat has connected, and finds it closed
+            put_block(first, 5)
             wait_until(lambda: notes.count("begin") == 1)
             first.kill()
             with QServer(tmp_path / "data", port=port) as second:
@@ -189,6 +192,7 @@ def test_a_blocked_worker_keeps_its_session_while_its_server_starts_again(
 
 
 @pytest.mark.slow
+@pytest.mark.hasty
 def test_four_workers_outlive_their_server_and_every_task_is_done(
     tmp_path: Path, notes: Notes
 ) -> None:

@@ -14,7 +14,7 @@ from qclient import connect
 from qclient import sync as qclient_sync
 from qclient.tasks import App, Job, JobFailed, JobNotEnded, Progress, State, Status
 from qclient.worker import Settings, Worker, current
-from tests.e2e.process import QServer
+from tests.e2e.process import PATIENCE_S, QServer
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ async def working(app: App, url: str) -> AsyncIterator[Worker]:
             yield worker
         finally:
             worker.stop()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 await run
 
 
@@ -43,7 +43,7 @@ class Point:
 
 
 async def until(job: Job[Any], state: State) -> Status:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while (status := await job.status()).state != state:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     return status
@@ -62,11 +62,14 @@ async def test_results_of_async_and_plain_functions_come_back_as_annotated(serve
 
     async with working(app, server.url) as worker:
         job = await mirror.put(Point(1, 2))
-        assert await job.result(timeout=10) == Point(2, 1)
-        assert await (await count.put(["a", "b", "a"])).result(timeout=10) == {"a": 2, "b": 1}
+        assert await job.result(timeout=PATIENCE_S) == Point(2, 1)
+        assert await (await count.put(["a", "b", "a"])).result(timeout=PATIENCE_S) == {
+            "a": 2,
+            "b": 1,
+        }
         assert (await job.status()).state == State.DONE
         jobs = await mirror.put_many([mirror.call(Point(n, 0)) for n in range(1000)])
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             points = [await job.result() for job in jobs]
         assert points == [Point(0, n) for n in range(1000)]
         assert (worker.counts.done, worker.stale) == (1002, 0)
@@ -92,7 +95,7 @@ async def test_a_job_is_followed_from_its_put_to_its_end(server: QServer) -> Non
             while status.progress is None:
                 status = await job.status()
             assert status == Status(job.id, State.RUNNING, Progress(0.4, "frames"))
-            waiting = asyncio.create_task(job.result(timeout=10))
+            waiting = asyncio.create_task(job.result(timeout=PATIENCE_S))
             goes_on.set()
             assert await waiting == "film"
         assert await job.status() == Status(job.id, State.DONE, Progress(0.4, "frames"))
@@ -116,13 +119,13 @@ async def test_a_dead_job_says_why_and_one_that_keeps_nothing_is_gone(server: QS
     async with working(app, server.url):
         failed = await fail.put()
         with pytest.raises(JobFailed, match="ValueError: out of paper") as raised:
-            await failed.result(timeout=10)
+            await failed.result(timeout=PATIENCE_S)
         status = await failed.status()
         assert (status.state, status.reason) == (State.DEAD, raised.value.reason)
         assert status.failures == 1
         await until(await forget.put(), State.GONE)
         with pytest.raises(JobFailed, match="its result can't be kept"):
-            await (await odd.put()).result(timeout=10)
+            await (await odd.put()).result(timeout=PATIENCE_S)
 
 
 async def test_a_result_outlives_the_server_s_end_and_is_found_by_its_number(
@@ -137,11 +140,11 @@ async def test_a_result_outlives_the_server_s_end_and_is_found_by_its_number(
     with QServer(tmp_path / "data") as server:
         async with working(app, server.url):
             job = await double.put(21)
-            await job.result(timeout=10)
+            await job.result(timeout=PATIENCE_S)
         server.kill()
     with QServer(tmp_path / "data") as server:
         async with app.connect(server.url):
-            assert await double.job(job.id).result(timeout=10) == 42
+            assert await double.job(job.id).result(timeout=PATIENCE_S) == 42
         with qclient_sync.connect(server.url) as client:
             assert job.read(client.result(job.id, wait=10)) == 42
 
@@ -159,7 +162,7 @@ async def test_a_tight_loop_in_a_thread_tells_little_and_the_last_of_it(server: 
 
     async with working(app, server.url):
         job = await work.put()
-        said = await job.result(timeout=20)
+        said = await job.result(timeout=PATIENCE_S)
         assert (await job.status()).progress == Progress(0.5, str(said))
     journal = b"".join(path.read_bytes() for path in server.data.glob("journal-*.jsonl"))
     assert said > 100
@@ -169,13 +172,13 @@ async def test_a_tight_loop_in_a_thread_tells_little_and_the_last_of_it(server: 
 async def test_a_result_is_kept_as_long_as_it_says_and_then_it_is_gone(server: QServer) -> None:
     app = App(queue="q")
 
-    @app.task(keep_result=0.2)
+    @app.task(keep_result=3)
     async def brief() -> int:
         return 3
 
     async with working(app, server.url), connect(server.url) as other:
         job = await brief.put()
-        assert await job.result(timeout=10) == 3
+        assert await job.result(timeout=PATIENCE_S) == 3
         await until(job, State.GONE)
         with app.bound(other):
             assert (await brief.job(job.id).status()).state == State.GONE

@@ -231,7 +231,7 @@ class _JumpingSelector(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> Any:
         ready = super().select(0.002 if timeout is None or timeout > 0 else 0)
         if timeout is None and not ready:
-            ready = super().select(1)
+            ready = super().select(20)
             assert ready, "nothing will ever happen: a deadlock"
         if ready or timeout is None or timeout <= 0:
             return ready
@@ -267,7 +267,7 @@ async def passes(seconds: float) -> None:
         handle.cancel()
 
 
-async def until(condition: Callable[[], Any], turns: int = 1000) -> None:
+async def until(condition: Callable[[], Any], turns: int = 20_000) -> None:
     """Let the loop run until something is so."""
     for turn in range(turns):
         if condition():

@@ -11,7 +11,7 @@ from tests.unit.qclient.client_fakes import SOON, FakeServer, Peer, Script
 
 T = TypeVar("T")
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 class Fake:

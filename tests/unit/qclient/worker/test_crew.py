@@ -52,7 +52,7 @@ class Play:
         return sorted(int(line) for line in self.path.read_text().split())
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             turn = asyncio.Event()
             while not condition():
                 asyncio.get_running_loop().call_later(0.01, turn.set)

@@ -351,9 +351,9 @@ async def test_it_runs_by_the_loop_s_timer_and_ends_when_cancelled() -> None:
     world = Watched()
     world.now = datetime.now(UTC)
     run = asyncio.create_task(PeriodicPuts([every(0.05)], world).run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await third.wait()
     run.cancel()
     with pytest.raises(asyncio.CancelledError):
         await run
-    assert len({due for due, *_ in world.stored}) == 3
+    assert len({due for due, *_ in world.stored}) == len(world.stored) >= 3

@@ -17,7 +17,7 @@ def threaded(count: int, play: Callable[[Threads], Awaitable[None]]) -> None:
     async def main() -> None:
         threads = Threads(count)
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await play(threads)
         finally:
             threads.close()
@@ -134,7 +134,7 @@ def test_one_that_is_cancelled_before_its_turn_never_begins() -> None:
     begun: list[int] = []
 
     async def play(threads: Threads) -> None:
-        first = asyncio.create_task(threads.run(gate.wait, [5]))
+        first = asyncio.create_task(threads.run(gate.wait, [60]))
         second = asyncio.create_task(threads.run(lambda: begun.append(2)))
         await asyncio.sleep(0)
         second.cancel()
@@ -153,7 +153,7 @@ def test_one_that_can_not_be_interrupted_is_left_alone_when_it_is_cancelled_twic
 
     def deaf() -> None:
         began.set()
-        gate.wait(10)  # in C, it hears nothing
+        gate.wait(60)  # in C, it hears nothing
 
     async def play(threads: Threads) -> None:
         run = asyncio.create_task(threads.run(deaf))
@@ -173,7 +173,7 @@ def in_processes(play: Callable[[Processes], Awaitable[None]]) -> None:
     async def main() -> None:
         processes = Processes(1)
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await play(processes)
         finally:
             processes.close()
@@ -207,7 +207,7 @@ def test_a_process_that_dies_fails_its_call_and_one_that_is_cancelled_is_killed(
         run.cancel()
         with pytest.raises(asyncio.CancelledError):
             await run
-        await asyncio.to_thread(child.process.join, 5)
+        await asyncio.to_thread(child.process.join, 60)
         assert child.process.exitcode == -9
         assert await processes.run("math", "sqrt", [4], {}) == 2
 
