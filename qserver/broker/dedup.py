@@ -63,13 +63,15 @@ class Dedup:
         order, early = self._order, self._early
         return bool(order and order[0][0] <= now) or bool(early and early[0][0] <= now)
 
-    def expire(self, now: float) -> list[int]:
-        """Forget the keys whose time is over; the segments that had them."""
+    def expire(self, now: float, count: int) -> list[int]:
+        """Forget keys whose time is over, up to about `count`; the segments that had them."""
         segments: list[int] = []
-        while self._order and self._order[0][0] <= now:
+        while count > 0 and self._order and self._order[0][0] <= now:
             self._forget(self._order.popleft(), segments)
-        while self._early and self._early[0][0] <= now:
+            count -= 1
+        while count > 0 and self._early and self._early[0][0] <= now:
             self._forget(heappop(self._early), segments)
+            count -= 1
         return segments
 
     def _forget(self, due: tuple[float, str], segments: list[int]) -> None:

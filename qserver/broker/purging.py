@@ -1,11 +1,12 @@
 """PURGE and DROP: all of a queue's messages are removed; many of them a slice at a time.
 
 What was there when it began is gone when it is answered; what is put meanwhile stays, but for a
-DROP, which in the end removes the queue with all it has then.
+DROP, which forgets the dedup keys too, and in the end removes the queue with all it has then.
 """
 
 from collections.abc import Iterable
 from itertools import islice
+from math import inf
 from sys import maxsize
 from typing import Final
 
@@ -13,6 +14,7 @@ from qserver.broker import admin
 from qserver.broker.broker import Broker
 from qserver.broker.message import READY, STATES, Message
 from qserver.broker.ongoing import Ongoing
+from qserver.broker.put import expire_keys
 from qserver.broker.queue import Queue
 from qserver.broker.session import Client
 
@@ -55,9 +57,11 @@ class Purge(Ongoing):
         """Remove some more."""
         if broker.queues.get(self.queue.name) is not self.queue:  # someone dropped it
             return True
-        if self.is_drop and len(self.queue) <= self.slice_max:
+        if self.is_drop and _is_small(self.queue, self.slice_max):
             self.count += admin.drop(broker, self.queue.name)
             return True
+        if self.is_drop and self.queue.dedup is not None:
+            expire_keys(broker, self.queue, inf, self.slice_max)
         count = self._remove_slice(broker)
         self.count += count
         if count == self.slice_max or self.is_drop:
@@ -102,10 +106,15 @@ def begin_purge(
 def begin_drop(broker: Broker, client: Client, name: str, slice_max: int = SLICE) -> Purge | None:
     """A drop that goes on by itself; None where few messages are to go, for `admin.drop`."""
     queue = broker.queues.get(name)
-    if queue is None or len(queue) <= slice_max:
+    if queue is None or _is_small(queue, slice_max):
         return None
     states = list(range(len(STATES)))
     return _begin(broker, Purge(client, queue, states, maxsize, slice_max, is_drop=True))
+
+
+def _is_small(queue: Queue, slice_max: int) -> bool:
+    """Whether it can be dropped in one step."""
+    return len(queue) <= slice_max and (queue.dedup is None or len(queue.dedup) <= slice_max)
 
 
 def _begin(broker: Broker, purge: Purge) -> Purge:

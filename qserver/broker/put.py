@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from qserver.broker.broker import MESSAGE_OVERHEAD, Broker
 from qserver.broker.dedup import Dedup
@@ -9,6 +10,9 @@ from qserver.broker.message import Details, Message
 from qserver.broker.queue import DEFAULTS, Queue
 from qserver.config import PRIORITY_DEFAULT
 from qserver.errors import RequestError
+
+KEYS_OVER_MAX: Final = 128
+"""Dedup keys that one PUT, or a run of them, forgets at most; the next ticks forget the rest."""
 
 
 @dataclass(slots=True)
@@ -249,15 +253,15 @@ def _keys_of(queue: Queue) -> Dedup:
 def _watch_keys(broker: Broker, queue: Queue, dedup: Dedup, until: float, now: float) -> None:
     """Forget the keys whose time is over, and see to it that the new ones are forgotten then."""
     if dedup.has_over(now):
-        expire_keys(broker, queue, now)
+        expire_keys(broker, queue, now, KEYS_OVER_MAX)
     if queue.slot is None or now < until < queue.deadline:
         broker.wheel.schedule(queue, until)
 
 
-def expire_keys(broker: Broker, queue: Queue, now: float) -> None:
-    """Forget the dedup keys whose time is over."""
+def expire_keys(broker: Broker, queue: Queue, now: float, count: int) -> None:
+    """Forget dedup keys whose time is over, up to about `count`."""
     assert queue.dedup is not None
-    for segment in queue.dedup.expire(now):
+    for segment in queue.dedup.expire(now, count):
         broker.live[segment] -= 1
 
 

@@ -19,6 +19,9 @@ BUDGET = 250
 SWEEP_S = 1.0
 """Dedup keys of a queue are forgotten this often at most."""
 
+KEYS_MAX = 2000
+"""And so many in one tick, of one queue: about 2 ms."""
+
 CLOCK_JUMP_S = 0.5
 """A wall clock that has moved by more than this against the monotonic one was set."""
 
@@ -29,6 +32,7 @@ def tick(broker: Broker, now: float, budget: int = BUDGET) -> bool:
     fired.sort(key=_order)
     due: list[int] = []
     going_on: list[Ongoing | Follower] = []
+    to_sweep: list[Queue] = []
     for item in fired:
         if isinstance(item, Message):
             _message_fired(broker, now, item, due)
@@ -42,9 +46,11 @@ def tick(broker: Broker, now: float, budget: int = BUDGET) -> bool:
             item.give_up(broker)
         else:
             assert isinstance(item, Queue)
-            _sweep_keys(broker, now, item)
+            to_sweep.append(item)
     if due:
         broker.recorder.due(due)
+    if to_sweep:
+        more |= _sweep_keys(broker, now, to_sweep)
     if going_on:
         more |= _go_on(broker, going_on)
     serve(broker, now)
@@ -127,11 +133,21 @@ def _end_session(broker: Broker, now: float, session: Session, budget: int) -> i
     return len(ending)
 
 
-def _sweep_keys(broker: Broker, now: float, queue: Queue) -> None:
-    expire_keys(broker, queue, now)
-    assert queue.dedup is not None
-    deadline = queue.dedup.next_deadline()
-    if deadline is not None:
-        broker.wheel.schedule(queue, max(deadline, now + SWEEP_S))
-    else:
-        queue.dedup = None
+def _sweep_keys(broker: Broker, now: float, queues: list[Queue]) -> bool:
+    """Forget dedup keys whose time is over; answers whether there are more of them."""
+    left = KEYS_MAX
+    for queue in queues:
+        dedup = queue.dedup
+        assert dedup is not None
+        before = len(dedup)
+        expire_keys(broker, queue, now, left)
+        left -= before - len(dedup)
+        deadline = dedup.next_deadline()
+        if deadline is None:
+            queue.dedup = None
+        elif deadline <= now:
+            left = 0
+            broker.wheel.schedule(queue, deadline)
+        else:
+            broker.wheel.schedule(queue, max(deadline, now + SWEEP_S))
+    return left <= 0

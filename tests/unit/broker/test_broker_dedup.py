@@ -3,6 +3,9 @@
 import pytest
 
 from qserver.broker.dedup import Dedup
+from qserver.broker.put import KEYS_OVER_MAX
+from qserver.broker.timers import KEYS_MAX
+from tests.model.same import check_books
 from tests.unit.broker.bench import Bench
 
 
@@ -93,10 +96,10 @@ def test_a_key_that_is_used_again_is_counted_once() -> None:
     dedup = Dedup()
     assert dedup.add(["k"], [1], until=10.0, segment=1) == []
     assert dedup.add(["k"], [2], until=20.0, segment=2) == [1]
-    assert dedup.expire(10.0) == []
+    assert dedup.expire(10.0, 9) == []
     assert dedup.find("k", 19.9) == 2
     assert dedup.segments() == [2]
-    assert dedup.expire(20.0) == [2]
+    assert dedup.expire(20.0, 9) == [2]
     assert len(dedup) == 0
     assert dedup.next_deadline() is None
 
@@ -117,7 +120,7 @@ def test_keys_that_were_told_again_out_of_order_are_forgotten_in_time() -> None:
     dedup.add(["soon"], [2], until=10.0, segment=1)
     dedup.sort()
     assert dedup.next_deadline() == 10
-    assert dedup.expire(10.0) == [1]
+    assert dedup.expire(10.0, 9) == [1]
     assert dedup.find("late", 10.0) == 1
 
 
@@ -165,6 +168,38 @@ def test_keys_of_many_windows_are_forgotten_each_in_its_time() -> None:
         dedup.add([f"k{n}"], [n], until=until, segment=n)
     assert dedup.next_deadline() == 10
     dedup.shift(5.0)
-    forgotten = [dedup.expire(now) for now in (14.9, 15.0, 35.0, 54.9, 65.0)]
+    forgotten = [dedup.expire(now, 9) for now in (14.9, 15.0, 35.0, 54.9, 65.0)]
     assert forgotten == [[], [3], [5, 1], [4], [0, 2]]
     assert dedup.next_deadline() is None
+
+
+def test_a_tick_forgets_so_many_keys_of_all_queues_together(bench: Bench) -> None:
+    for name in ("a", "b"):
+        bench.configure(name, dedup_window=10)
+        for number in range(KEYS_MAX + 10):
+            bench.put(name, dedup=f"k{number}")
+    bench.stall(11)
+    left = []
+    while bench.tick():
+        left.append(keys_left(bench))
+        check_books(bench.broker)
+    assert left == [KEYS_MAX + 20, 20]
+    assert keys_left(bench) == 0
+    assert {queue.dedup for queue in bench.broker.queues.values()} == {None}
+
+
+def test_a_put_forgets_so_many_keys_and_one_that_is_over_and_not_forgotten_holds_nothing(
+    bench: Bench,
+) -> None:
+    bench.configure(dedup_window=10)
+    count = 2 * KEYS_OVER_MAX
+    for number in range(count):
+        bench.put(dedup=f"k{number}")
+    bench.stall(11)
+    assert bench.put(dedup=f"k{count - 1}") == count + 1
+    assert keys_left(bench) == KEYS_OVER_MAX
+    check_books(bench.broker)
+
+
+def keys_left(bench: Bench) -> int:
+    return sum(len(queue.dedup) for queue in bench.broker.queues.values() if queue.dedup)

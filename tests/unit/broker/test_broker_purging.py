@@ -226,3 +226,14 @@ def test_a_drop_does_not_take_the_queue_that_is_there_again(bench: Bench) -> Non
     ticks(bench, client)
     assert client.counts == [10]
     assert bench.ids() == [again]
+
+
+def test_a_drop_forgets_many_keys_a_slice_in_each_tick_too(bench: Bench) -> None:
+    for number in range(35):
+        bench.put(dedup=f"k{number}")
+    bench.purge()
+    client = BenchClient()
+    assert begin_drop(bench.broker, client, "q", SLICE) is not None
+    assert ticks(bench, client) == 4
+    assert (client.counts, bench.broker.queues) == ([0], {})
+    assert not any(bench.broker.live.values())
