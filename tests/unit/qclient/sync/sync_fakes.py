@@ -43,7 +43,7 @@ class Fake:
     def stop(self) -> None:
         """Every connection has been closed when this returns."""
         self._do(self.server.stop())
-        self._do(_settle())
+        self._do(_close(self.server))
 
     def drop_connections(self) -> None:
         """The same, and it goes on listening."""
@@ -73,6 +73,14 @@ async def _drop(server: FakeServer) -> None:
     server.drop_connections()
     if server._serving:
         await asyncio.wait(server._serving)
+    await _settle()
+
+
+async def _close(server: FakeServer) -> None:
+    """Whoever has connected at the last moment is dropped too."""
+    while others := asyncio.all_tasks() - {asyncio.current_task()}:
+        server.drop_connections()
+        await asyncio.wait(others, timeout=0.01)
     await _settle()
 
 
