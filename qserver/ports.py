@@ -105,7 +105,9 @@ class Journal(Protocol):
         """
         ...
 
-    def commit(self, *, sync: bool, waiting: int = 1) -> Awaitable[None] | None:
+    def commit(
+        self, *, sync: bool, waiting: int = 1, alone: bool = False
+    ) -> Awaitable[None] | None:
         """Store what was appended as one batch.
 
         Call it only when no earlier commit is under way. Records appended after the call belong to
@@ -121,6 +123,7 @@ class Journal(Protocol):
                 must survive the end of this process.
             waiting: how many clients wait for it. A driver may do a quick commit where it stands
                 when few wait, and overlap it with their next requests when many do.
+            alone: whether there is no other client whom such a commit could hold up.
 
         Returns:
             None when it is done already, else what to await; that can be so without `sync` too.

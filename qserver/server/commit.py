@@ -14,7 +14,7 @@ stops. Nothing is retried, since after a failed sync nobody knows what is on the
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sized
 from typing import Protocol
 
 from qserver.broker.broker import Broker
@@ -45,6 +45,7 @@ class Committer:
         sync_s: the sync policy, as in `Config`.
         failed: called once, when the journal has failed, with the reason and how many replies
             were held.
+        clients: all who are connected: where one is alone, a commit holds up nobody else.
 
     Attributes:
         is_behind: whether `commit` is to be called again soon, since there is more to move or tell.
@@ -59,6 +60,7 @@ class Committer:
         compactor: Compactor,
         sync_s: float | None,
         failed: Callable[[StorageError, int], None],
+        clients: Sized = (),
     ) -> None:
         self.is_behind = False
         self.retry_s = ROOM_RETRY_S
@@ -68,6 +70,7 @@ class Committer:
         self._compactor = compactor
         self._sync_s = sync_s
         self._failed = failed
+        self._clients = clients
         self._held: list[tuple[Recipient, bytes]] = []
         self._under_way: list[tuple[Recipient, bytes]] = []
         self._is_busy = False
@@ -164,7 +167,9 @@ class Committer:
         waited: Awaitable[None] | None = None
         lack: StorageFull | None = None
         try:
-            waited = self._journal.commit(sync=sync, waiting=len(self._under_way))
+            waited = self._journal.commit(
+                sync=sync, waiting=len(self._under_way), alone=len(self._clients) == 1
+            )
         except StorageFull as error:
             lack = error
         except StorageError as error:

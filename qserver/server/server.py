@@ -85,6 +85,7 @@ class Server:
             boot=self._clock.boot,
         )
         self.grammar = Grammar(config.limits)
+        self._connections: dict[Connection, None] = {}
         self._compactor = Compactor(journal, self._recorder, self.broker)
         self._committer = Committer(
             journal,
@@ -93,11 +94,11 @@ class Server:
             self._compactor,
             config.sync_s,
             self._journal_failed,
+            self._connections,
         )
         self.hold = self._committer.hold
         self._peak = Peak(self.broker)
         self._listener: asyncio.Server | Listener | None = None
-        self._connections: dict[Connection, None] = {}
         self._expected: set[Connection] = set()
         self._to_go_on: dict[Connection, None] = {}
         self.keeps = journal.is_kept

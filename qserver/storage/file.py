@@ -3,8 +3,8 @@
 A batch is one write: its records and their seal. Then, if it is to survive a power cut, one sync.
 Where the two happen depends on how long they take and who waits. A thread lets the loop go on, and
 costs about 0.1 ms of CPU, and more of waiting. So it is used unless the last few syncs were quick:
-very quick, where several clients wait. A commit that needs no sync is done where it stands, since
-writing to the system's memory is quicker than a thread.
+very quick, where several clients wait; not slow, where nobody else is there. A commit that needs no
+sync is done where it stands, since writing to the system's memory is quicker than a thread.
 
     segment under way ── commit takes it past its size ──► `segment` names the next one at once;
                                                            its file is made by the next commit:
@@ -27,8 +27,10 @@ What is done when the disk fails: `segment.py`.
 import asyncio
 import contextlib
 import os
+from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from math import inf
 from pathlib import Path
 from typing import Final
 
@@ -54,6 +56,9 @@ _QUICK_S: Final = 0.001
 
 _VERY_QUICK_S: Final = 0.0004
 """A sync that takes less may hold up the loop whoever waits: a thread would take as much of it."""
+
+_BEARABLE_S: Final = 0.005
+"""A sync that takes less may hold up the loop where nobody else is connected."""
 
 _QUICK_SYNCS: Final = 8
 """So many quick ones in a row before that is believed."""
@@ -134,8 +139,7 @@ class FileJournal:
         self._oldest_needed = 1
         self._committing = False
         self._syncs_under_way = 0
-        self._quick_syncs = 0
-        self._very_quick_syncs = 0
+        self._last_syncs = deque([inf] * _QUICK_SYNCS, _QUICK_SYNCS)  # how long they took
 
     @property
     def size(self) -> int:
@@ -185,7 +189,9 @@ class FileJournal:
         self.segment = end.segment if goes_on else self.position
         self._note_owner()
 
-    def commit(self, *, sync: bool, waiting: int = 1) -> Awaitable[None] | None:
+    def commit(
+        self, *, sync: bool, waiting: int = 1, alone: bool = False
+    ) -> Awaitable[None] | None:
         """See `Journal`. One that rolls, or has segments to drop, does so in the thread."""
         assert not self._committing, "a commit while another is under way"
         end = self._end
@@ -203,7 +209,7 @@ class FileJournal:
             batch.segment == end.segment
             and not drops
             and self._room.left
-            and (not sync or self._may_wait_here(waiting))
+            and (not sync or self._may_wait_here(waiting, alone=alone))
         ):
             self._store(batch)
             return None
@@ -278,11 +284,13 @@ class FileJournal:
         """Whether a segment of that size is not written on."""
         return size >= self.segment_bytes_max
 
-    def _may_wait_here(self, waiting: int) -> bool:
+    def _may_wait_here(self, waiting: int, *, alone: bool) -> bool:
         # The system reports a failed sync to one of two that run at a time: the other one's "done"
         # would be a lie. So beside a sync in the thread, none is made here.
-        quick = self._quick_syncs if waiting <= 1 else self._very_quick_syncs
-        return quick >= _QUICK_SYNCS and not self._syncs_under_way
+        if self._syncs_under_way:
+            return False
+        quick = _VERY_QUICK_S if waiting > 1 else _BEARABLE_S if alone else _QUICK_S
+        return max(self._last_syncs) < quick
 
     def _in_thread(self, work: Callable[..., None], *args: object) -> Awaitable[None] | None:
         """Run it beside the loop; where none runs, here."""
@@ -299,7 +307,7 @@ class FileJournal:
             self._end.store(batch)
             self._kept = None
             if batch.sync:
-                self._note_sync(self._end.last_sync_s)
+                self._last_syncs.append(self._end.last_sync_s)
         except StorageFull:
             self._kept = batch
             raise
@@ -309,13 +317,9 @@ class FileJournal:
     def _sync(self) -> None:
         try:
             self._end.sync()
-            self._note_sync(self._end.last_sync_s)
+            self._last_syncs.append(self._end.last_sync_s)
         finally:
             self._syncs_under_way -= 1
-
-    def _note_sync(self, took: float) -> None:
-        self._quick_syncs = self._quick_syncs + 1 if took < _QUICK_S else 0
-        self._very_quick_syncs = self._very_quick_syncs + 1 if took < _VERY_QUICK_S else 0
 
     def _note_owner(self) -> None:
         """Leave the process id for whoever finds the directory locked; a courtesy, no promise.

@@ -112,9 +112,9 @@ class MemoryJournal:
                 progress(done, len(batches))
         self._replayed = True
 
-    def commit(self, *, sync: bool, waiting: int = 1) -> None:
+    def commit(self, *, sync: bool, waiting: int = 1, alone: bool = False) -> None:
         """See `Journal`; always done at once."""
-        del sync, waiting
+        del sync, waiting, alone
         self._check_usable()
         if not self._records:
             return

@@ -8,7 +8,9 @@ import pytest
 from qserver.config import Config
 from qserver.server.connection import Connection
 from qserver.server.server import Server
+from qserver.storage.file import open_directory
 from qserver.storage.memory import MemoryJournal, MemoryStore
+from tests.sim_disk import SimDisk
 
 
 class Wire(asyncio.Transport):
@@ -87,3 +89,30 @@ async def test_a_wait_ends_though_nothing_else_comes(tmp_path: Path, *, keeps: b
     async with asyncio.timeout(10):
         await wire.has_sent.wait()
     assert wire.sent == b"OK 0\n"
+
+
+async def test_a_sync_of_some_milliseconds_holds_up_nobody_but_who_is_alone(tmp_path: Path) -> None:
+    disk = SimDisk()
+    disk.sync_s = 0.004
+    journal = open_directory("/journal", disk=disk)
+    server = Server(Config(port=0, data=tmp_path, sync_s=None), journal, 10)
+    server.recover()
+    one, wire = connected(server)
+    for _ in range(10):
+        one.data_received(b"PUT q 1\n")
+        await wire.has_sent.wait()
+        wire.has_sent.clear()
+    wire.sent = b""
+    one.data_received(b"PUT q 1\n")
+    assert wire.sent == b"OK 11\n"  # at once: synced where it stands
+    two, _ = connected(server)
+    wire.has_sent.clear()
+    one.data_received(b"PUT q 1\n")
+    await asyncio.sleep(0)  # the turn ends, the sync begins
+    assert wire.sent == b"OK 11\n"
+    await wire.has_sent.wait()
+    two.connection_lost(None)
+    await asyncio.sleep(0)
+    one.data_received(b"PUT q 1\n")
+    assert wire.sent == b"OK 11\nOK 12\nOK 13\n"
+    journal.close()

@@ -21,10 +21,12 @@ def started(disk: SimDisk, segment_bytes_max: int = 1 << 20) -> FileJournal:
     return journal
 
 
-async def commit(journal: FileJournal, *, sync: bool = True, waiting: int = 1) -> bool:
+async def commit(
+    journal: FileJournal, *, sync: bool = True, waiting: int = 1, alone: bool = False
+) -> bool:
     """Whether it was done where it stands."""
     journal.append(RECORD)
-    done = journal.commit(sync=sync, waiting=waiting)
+    done = journal.commit(sync=sync, waiting=waiting, alone=alone)
     if done is not None:
         await done
     return done is None
@@ -77,6 +79,20 @@ async def test_one_slow_sync_sends_the_next_ones_to_the_thread() -> None:
     disk.sync_s = 0.0001
     here = [await commit(journal) for _ in range(10)]
     assert here == [False] * 8 + [True] * 2
+    journal.close()
+
+
+async def test_where_nobody_else_is_there_a_sync_is_made_here_though_it_is_not_so_quick() -> None:
+    disk = SimDisk()
+    disk.sync_s = 0.004
+    journal = started(disk)
+    await warm(journal)
+    assert await commit(journal, alone=True)
+    assert not await commit(journal)
+    assert not await commit(journal, waiting=2, alone=True)
+    disk.sync_s = 0.006
+    assert await commit(journal, alone=True)
+    assert not await commit(journal, alone=True)
     journal.close()
 
 
