@@ -82,10 +82,10 @@ class Queue:
         self.paused = False
         self.bytes = 0
         self.ready = Ready()
-        self.delayed: dict[int, Message] = {}
         self.leased: dict[int, Message] = {}
-        self.dead: dict[int, Message] = {}
-        self.done: dict[int, Message] = {}
+        self.delayed = Table()
+        self.dead = Table()
+        self.done = Table()
         self.index = Index(self)
         self._messages = messages
         self.dedup: Dedup | None = None
@@ -110,8 +110,11 @@ class Queue:
         """How many messages are in that state."""
         return self.ready.count if state == READY else len(self.held(state))
 
-    def held(self, state: int) -> dict[int, Message]:
-        """The messages in a state other than ready, by id, in the order they came to it."""
+    def held(self, state: int) -> dict[int, Message] | Table:
+        """The messages in a state other than ready, by id.
+
+        A million can be delayed, dead or done for long, which would be too much for one dict.
+        """
         if state == LEASED:
             return self.leased
         if state == DELAYED:

@@ -1,7 +1,7 @@
 """Tables that were large once are made anew when little is left in them.
 
 A dict never gets shorter by itself, and the ids of what has gone stay in an index until a later PUT
-sweeps them. The table of messages does it at once (`table.py`).
+sweeps them. Tables of pages do it at once (`table.py`).
 """
 
 import sys
@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from qserver.broker.broker import Broker
-from qserver.broker.message import DEAD, DELAYED, DONE, LEASED
 
 TABLE_BYTES_MIN = 1 << 20
 """A table of less is left as it is."""
@@ -28,7 +27,6 @@ def shrink(broker: Broker) -> None:
 
 def _tables(broker: Broker) -> Iterator[dict[Any, Any]]:
     for queue in broker.queues.values():
-        for state in (LEASED, DELAYED, DEAD, DONE):
-            yield queue.held(state)
+        yield queue.leased
     for session in broker.sessions.values():
         yield session.leases

@@ -1,4 +1,4 @@
-"""Every message by its id, in pages of a few thousand ids.
+"""Messages by their ids, in pages of a few thousand ids: all, or those of a queue in one state.
 
 One dict would do, but for its growth: with a million messages each step of it takes 50 ms, with ten
 million 500, and nobody is answered meanwhile. A page is small, so neither growth nor anything else

@@ -24,6 +24,9 @@ BITS: Final = 6
 SLOTS: Final = 1 << BITS
 MASK: Final = SLOTS - 1
 
+SET_MAX: Final = 8192
+"""A slot with more items has several sets: while a set of a million grows, all have to wait."""
+
 
 class Timed(Protocol):
     """What the wheel can hold."""
@@ -43,12 +46,13 @@ class Wheel:
             last set this to False.
     """
 
-    __slots__ = ("_occupied", "_opened", "_slots", "_tick", "has_new_slot")
+    __slots__ = ("_occupied", "_opened", "_set_max", "_slots", "_tick", "has_new_slot")
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, set_max: int = SET_MAX) -> None:
+        self._set_max = set_max
         self._tick = int(now * TICKS_PER_S)
-        self._opened: Slot = set()
-        self._slots: list[list[Slot | None]] = [[None] * SLOTS for _ in range(LEVELS)]
+        self._opened: list[Slot] = []
+        self._slots: list[list[list[Slot] | None]] = [[None] * SLOTS for _ in range(LEVELS)]
         self._occupied = [0] * LEVELS
         self.has_new_slot = True
 
@@ -60,11 +64,15 @@ class Wheel:
         tick = max(math.ceil(deadline * TICKS_PER_S), self._tick)
         level = max((tick ^ self._tick).bit_length() - 1, 0) // BITS
         index = (tick >> (level * BITS)) & MASK
-        slot = self._slots[level][index]
-        if slot is None:
-            slot = self._slots[level][index] = set()
+        slots = self._slots[level][index]
+        if slots is None:
+            slots = self._slots[level][index] = [set()]
             self._occupied[level] |= 1 << index
             self.has_new_slot = True
+        slot = slots[-1]
+        if len(slot) >= self._set_max:
+            slot = set()
+            slots.append(slot)
         return slot
 
     def schedule(self, item: Timed, deadline: float) -> None:
@@ -103,10 +111,14 @@ class Wheel:
         target = int(now * TICKS_PER_S)
         while True:
             while self._opened:
+                slot = self._opened[-1]
+                if not slot:
+                    self._opened.pop()
+                    continue
                 if budget <= 0:
                     return fired, True
                 budget -= 1
-                item = self._opened.pop()
+                item = slot.pop()
                 item.slot = None
                 if item.deadline * TICKS_PER_S <= self._tick:
                     fired.append(item)
@@ -123,9 +135,9 @@ class Wheel:
 
         It is taken out of its level, since until it is empty it comes before all the others.
         """
-        slot = self._slots[level][index]
-        assert slot is not None
-        self._opened = slot
+        slots = self._slots[level][index]
+        assert slots is not None
+        self._opened = slots
         self._slots[level][index] = None
         self._occupied[level] &= ~(1 << index)
         self._tick = start

@@ -155,7 +155,8 @@ def _check_queue_books(queue: Queue, messages: list[Message]) -> None:
     assert queue.bytes == sum(len(message.body) for message in messages)
     assert len(queue) == len(messages)
     for state in HELD_STATES:
-        assert queue.held(state) == {m.id: m for m in messages if m.state == state}
+        expected = {m.id: m for m in messages if m.state == state}
+        assert dict(queue.held(state).items()) == expected
     assert queue.ready.count == sum(message.state == READY for message in messages)
     assert queue.ready._leftovers == sum(
         (message.state == GONE)

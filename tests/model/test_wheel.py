@@ -52,7 +52,7 @@ class WheelLife(RuleBasedStateMachine):
     @rule(now=STARTS)
     def start(self, now: float) -> None:
         self.now = now
-        self.wheel = Wheel(now)
+        self.wheel = Wheel(now, set_max=2)
         self.items = {name: Item(name) for name in range(31)}
         self.held: dict[int, float] = {}
 

@@ -150,7 +150,7 @@ def test_no_timer_is_left_where_the_leases_ended_at_several_times() -> None:
 
 def held_by_wheel(bench: Bench) -> list[object]:
     slots = [slot for level in bench.broker.wheel._slots for slot in level if slot]
-    return [item for slot in slots for item in slot]
+    return [item for slot in slots for items in slot for item in items]
 
 
 @given(

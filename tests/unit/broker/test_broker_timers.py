@@ -3,6 +3,8 @@
 import pytest
 
 from qserver.broker import timers
+from qserver.broker.message import DELAYED
+from qserver.broker.wheel import SET_MAX
 from tests.unit.broker.bench import WALL, Bench
 
 
@@ -86,3 +88,20 @@ def test_after_a_long_stall_everything_has_happened_once(bench: Bench) -> None:
     }
     assert bench.broker.counters.losses == 4
     assert not bench.broker.sessions
+
+
+def test_what_is_due_at_one_time_stands_in_several_sets_and_comes_as_from_one(
+    bench: Bench,
+) -> None:
+    count = 3 * SET_MAX
+    for _ in range(count):
+        bench.put(delay=100)
+    slots = {id(message.slot): message.slot for message in bench.broker.messages.values()}
+    assert all(slot is not None and len(slot) <= SET_MAX for slot in slots.values())
+    bench.purge("q", "delayed")
+    assert bench.tick() is False
+    for _ in range(count):
+        bench.put(delay=100)
+    bench.after(100)
+    assert bench.broker.counts[DELAYED] == 0
+    assert bench.broker.wheel.next_deadline() is None

@@ -82,12 +82,12 @@ def test_the_index_of_an_empty_queue_is_empty_and_goes_on(bench: Bench) -> None:
 def test_where_much_is_left_tables_stay_as_they_are(bench: Bench) -> None:
     for _ in range(MESSAGES_MAX + 1):
         bench.put()
-    dead = bench.broker.queues["q"].dead
-    dead.update({-number: bench.message(1) for number in range(1, 100_000)})
+    leased = bench.broker.queues["q"].leased
+    leased.update({-number: bench.message(1) for number in range(1, 100_000)})
     for number in range(1, 100_000):
-        del dead[-number]
-    size = sys.getsizeof(dead)
+        del leased[-number]
+    size = sys.getsizeof(leased)
     peak = Peak(bench.broker)
     peak.bytes = 100 * PEAK_BYTES_MIN
     assert peak.look()
-    assert sys.getsizeof(dead) == size
+    assert sys.getsizeof(leased) == size
