@@ -37,7 +37,9 @@ _UNITS: Final = {b"": 1.0, b"ms": 0.001, b"s": 1.0, b"m": 60.0, b"h": 3600.0, b"
 
 _DIGITS: Final = b"0123456789"
 _TO_COMMAS: Final = bytes.maketrans(b" .", b",,")
-_NUMBER_END: Final = 10**19
+_NUMBER_DIGITS: Final = 19
+_NUMBER_END: Final = 10**_NUMBER_DIGITS
+_ZERO: Final = ord("0")
 _decode_numbers: Final = msgspec.json.Decoder(list[int]).decode
 _decode_raw: Final = msgspec.json.Decoder(msgspec.Raw).decode
 
@@ -65,6 +67,11 @@ def read_name(word: bytes) -> str:
 
 def read_receipts(words: bytes, count_max: int) -> list[tuple[int, int]]:
     """Receipts between spaces, as pairs of message id and lease number."""
+    first, _, second = words.partition(b".")
+    if second.isdigit() and first.isdigit():  # one by itself
+        longest = max(len(first), len(second))
+        if longest <= _NUMBER_DIGITS and first[0] != _ZERO != second[0]:
+            return [(int(first), int(second))]
     numbers = _quick_receipts(words)
     if not numbers:
         if _RECEIPTS.fullmatch(words) is None:
