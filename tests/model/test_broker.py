@@ -301,10 +301,10 @@ class LongLife(Life):
 
 CHECKS = [HealthCheck.too_slow, HealthCheck.filter_too_much]
 Life.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=CHECKS
+    max_examples=40, stateful_step_count=40, suppress_health_check=CHECKS
 )
 LongLife.TestCase.settings = settings(
-    max_examples=300, stateful_step_count=60, deadline=None, suppress_health_check=CHECKS
+    max_examples=300, stateful_step_count=60, suppress_health_check=CHECKS
 )
 TestLife = Life.TestCase
 TestLongLife = pytest.mark.slow(LongLife.TestCase)

@@ -3,7 +3,7 @@
 from math import inf
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -139,18 +139,12 @@ class LongWheelLife(WheelLife):
     """The same, for a long time."""
 
 
-CHECKS = [HealthCheck.too_slow]
-WheelLife.TestCase.settings = settings(
-    max_examples=100, stateful_step_count=40, deadline=None, suppress_health_check=CHECKS
-)
-LongWheelLife.TestCase.settings = settings(
-    max_examples=800, stateful_step_count=60, deadline=None, suppress_health_check=CHECKS
-)
+WheelLife.TestCase.settings = settings(max_examples=50, stateful_step_count=40)
+LongWheelLife.TestCase.settings = settings(max_examples=800, stateful_step_count=60)
 TestWheelLife = WheelLife.TestCase
 TestLongWheelLife = pytest.mark.slow(LongWheelLife.TestCase)
 
 
-@settings(deadline=None)
 @given(STARTS, SPANS.filter(lambda span: span >= 0))
 def test_an_item_is_moved_seven_times_at_most_whatever_it_waits_for(
     now: float, span: float

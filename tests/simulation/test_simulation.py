@@ -13,8 +13,8 @@ import pytest
 from tests.simulation.plan import Plan
 from tests.simulation.world import World
 
-QUICK = range(30)
-SLOW = range(30, 2130)
+QUICK = range(60)
+SLOW = range(60, 2160)
 CHUNK = 10
 
 ROOT = Path(__file__).parent.parent.parent

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qserver.errors import Locked, StorageFailed
@@ -348,7 +348,7 @@ STEPS = st.lists(
 
 
 @pytest.mark.parametrize("driver", DRIVERS, ids=lambda driver: driver.__name__)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(steps=STEPS)
 def test_it_is_a_list_of_batches(driver: Any, steps: list[tuple[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as directory:

@@ -1,7 +1,7 @@
 """The index of ids: ordered, findable, and bounded under any churn."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qserver.broker import index
@@ -33,7 +33,6 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(STEPS)
 def test_every_id_that_is_alive_is_found_from_any_cursor(steps: list[tuple[str, int]]) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -123,7 +122,6 @@ def test_it_stays_bounded_where_messages_move_in_before_others() -> None:
 
 
 @given(st.lists(st.integers(1, 3 * BLOCK), min_size=1, max_size=8))
-@settings(deadline=None)
 def test_ids_that_come_together_are_found_as_those_that_come_one_by_one(counts: list[int]) -> None:
     alive = Alive()
     alive.ids.update(range(1, sum(counts) + 1))

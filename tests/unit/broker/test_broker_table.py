@@ -2,7 +2,7 @@
 
 import sys
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qserver.broker.bases import SLICE, Bases
@@ -31,7 +31,6 @@ steps = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(steps)
 def test_a_table_holds_what_a_dict_would(steps: list[tuple[str, int, int]]) -> None:
     table, plain = Table(), dict[int, Message]()
@@ -76,7 +75,6 @@ def taken(bases: Bases, segment: int, table: Table) -> list[int]:
     return found
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.integers(1, 3 * PAGE), min_size=1, max_size=4),
     st.sets(st.integers(1, 3 * PAGE), max_size=50),
@@ -121,7 +119,6 @@ def test_what_is_given_back_is_taken_again_and_what_is_dropped_is_not() -> None:
     assert taken(bases, 2, table) == list(range(11, 21))
 
 
-@settings(deadline=None)
 @given(st.lists(ids, max_size=30), st.integers(1, 5))
 def test_many_are_removed_as_they_would_be_one_by_one(gone: list[int], every: int) -> None:
     together, one_by_one = Table(), Table()

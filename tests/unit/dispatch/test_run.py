@@ -3,7 +3,7 @@
 from collections import Counter, deque
 from typing import Any
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qserver.broker.broker import MESSAGE_OVERHEAD
@@ -89,14 +89,12 @@ def told(sim: Sim, pieces: list[bytes]) -> tuple[bytes, list[bytes]]:
 @example([b"PUT a [1,", b"PUT a 2] 3"])
 @example([b"PUT a 1", b"PUT b 1", b"2", b"3"])
 @example([b'PUT a "' + b"x" * (RUN_BYTES_MAX // 3) + b'"'] * 4)
-@settings(max_examples=300, deadline=None)
 def test_a_run_is_answered_and_recorded_as_its_lines_one_by_one(said: list[bytes]) -> None:
     whole = told(Sim(), [b"".join(line + b"\n" for line in said)])
     assert whole == told(Sim(), [line + b"\n" for line in said])
 
 
 @given(st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from(BODIES)), max_size=8))
-@settings(deadline=None)
 def test_a_key_as_programs_write_it_is_read_as_any_other_option(
     said: list[tuple[bytes, bytes]],
 ) -> None:
@@ -104,7 +102,6 @@ def test_a_key_as_programs_write_it_is_read_as_any_other_option(
     assert usual == told(Sim(), [b"PUT a  dedup=%b %b\n" % each for each in said])
 
 
-@settings(deadline=None)
 @given(st.integers(0, 20), st.integers(1, 20))
 def test_a_run_that_has_no_room_as_a_whole_has_it_as_far_as_it_goes(room: int, count: int) -> None:
     limits = Limits(memory_bytes_max=(room + 2) * (MESSAGE_OVERHEAD + 1))
@@ -114,7 +111,6 @@ def test_a_run_that_has_no_room_as_a_whole_has_it_as_far_as_it_goes(room: int, c
     assert len(records) == min(room, count)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 20), st.integers(1, 20))
 def test_so_has_one_to_several_queues(room: int, count: int) -> None:
     limits = Limits(memory_bytes_max=(room + 2) * (MESSAGE_OVERHEAD + 1))

@@ -4,7 +4,7 @@ import json
 from math import nextafter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qserver.broker.broker import Broker
@@ -55,7 +55,6 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(JSON, st.booleans(), st.sampled_from([None, 1]))
 def test_any_body_comes_back_byte_for_byte(value: object, ascii_only: bool, indent: None) -> None:  # noqa: FBT001
     body = json.dumps(value, ensure_ascii=ascii_only, indent=indent).replace("\n", "\r").encode()
@@ -87,7 +86,6 @@ TIMES = st.floats(0, 1e8)
 FLOAT_ERROR_S = 1e-6
 
 
-@settings(deadline=None)
 @given(TIMES, TIMES)
 def test_nothing_is_early_after_a_restart_and_a_millisecond_late_at_most(
     now: float, seconds: float

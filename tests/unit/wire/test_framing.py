@@ -4,7 +4,7 @@ import itertools
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qserver.wire.framing import LONG_LINE_BYTES, LineReader
@@ -147,7 +147,6 @@ def test_any_lines_in_any_pieces_come_out_as_they_went_in(
     assert Pieces().feed(*pieces) == [line.removesuffix(b"\r") for line in lines]
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.sampled_from([0, 1, LONG_LINE_BYTES - 1, LONG_LINE_BYTES, 3000]), max_size=6),
     st.sampled_from([b"", b"\r", b"\n", b"x", b"x" * LONG_LINE_BYTES]),

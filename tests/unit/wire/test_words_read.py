@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qserver.errors import RequestError
@@ -124,7 +124,6 @@ MARKS = st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(NUMBERS, MARKS, NUMBERS, MARKS), max_size=4), NUMBERS, MARKS, NUMBERS)
 def test_receipts_are_what_their_pattern_says_however_they_are_read(
     before: list[tuple[bytes, ...]], number: bytes, mark: bytes, lease: bytes

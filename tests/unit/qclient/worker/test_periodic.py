@@ -249,7 +249,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(STEPS, st.sampled_from(["once", "all", "none"]), st.sampled_from([100.0, 7200.0]))
 def test_nothing_runs_twice_whatever_happens(
     steps: list[tuple[str, Any]], catch_up: CatchUp, period_s: float
@@ -276,7 +276,7 @@ def test_nothing_runs_twice_whatever_happens(
     asyncio.run(main())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 20000)), max_size=12))
 def test_all_leaves_out_nothing_of_the_last_day(steps: list[tuple[bool, int]]) -> None:
     async def main() -> None:
