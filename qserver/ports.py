@@ -105,9 +105,7 @@ class Journal(Protocol):
         """
         ...
 
-    def commit(
-        self, *, sync: bool, waiting: int = 1, alone: bool = False
-    ) -> Awaitable[None] | None:
+    def commit(self, *, sync: bool, alone: bool = False) -> Awaitable[None] | None:
         """Store what was appended as one batch.
 
         Call it only when no earlier commit is under way. Records appended after the call belong to
@@ -121,9 +119,8 @@ class Journal(Protocol):
         Args:
             sync: whether the batch must survive a power cut before this is done; otherwise it
                 must survive the end of this process.
-            waiting: how many clients wait for it. A driver may do a quick commit where it stands
-                when few wait, and overlap it with their next requests when many do.
-            alone: whether there is no other client whom such a commit could hold up.
+            alone: whether there is one client at most, so that a commit that is done where it
+                stands holds up nobody else.
 
         Returns:
             None when it is done already, else what to await; that can be so without `sync` too.

@@ -167,9 +167,7 @@ class Committer:
         waited: Awaitable[None] | None = None
         lack: StorageFull | None = None
         try:
-            waited = self._journal.commit(
-                sync=sync, waiting=len(self._under_way), alone=len(self._clients) == 1
-            )
+            waited = self._journal.commit(sync=sync, alone=len(self._clients) == 1)
         except StorageFull as error:
             lack = error
         except StorageError as error:

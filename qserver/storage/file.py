@@ -1,10 +1,11 @@
 """The file driver: a journal in a directory of segments, written by one process.
 
 A batch is one write: its records and their seal. Then, if it is to survive a power cut, one sync.
-Where the two happen depends on how long they take and who waits. A thread lets the loop go on, and
-costs about 0.1 ms of CPU, and more of waiting. So it is used unless the last few syncs were quick:
-very quick, where several clients wait; not slow, where nobody else is there. A commit that needs no
-sync is done where it stands, since writing to the system's memory is quicker than a thread.
+Where the two happen depends on how long they take. A thread lets the loop go on, and costs about
+0.1 ms of CPU, and more of waiting; and since the next batch gathers meanwhile, batches are half as
+large and twice as many. So it is used unless the last few syncs were quick, or at least not slow,
+where one client is all there is. A commit that needs no sync is done where it stands, since writing
+to the system's memory is quicker than a thread.
 
     segment under way ── commit takes it past its size ──► `segment` names the next one at once;
                                                            its file is made by the next commit:
@@ -52,10 +53,7 @@ SEGMENTS_PER_DISK_MIN: Final = 16
 """A segment takes no larger part of the disk, nor of what a file may have."""
 
 _QUICK_S: Final = 0.001
-"""A sync that takes less may hold up the loop, if nobody else waits."""
-
-_VERY_QUICK_S: Final = 0.0004
-"""A sync that takes less may hold up the loop whoever waits: a thread would take as much of it."""
+"""A sync that takes less may hold up the loop."""
 
 _BEARABLE_S: Final = 0.005
 """A sync that takes less may hold up the loop where nobody else is connected."""
@@ -189,9 +187,7 @@ class FileJournal:
         self.segment = end.segment if goes_on else self.position
         self._note_owner()
 
-    def commit(
-        self, *, sync: bool, waiting: int = 1, alone: bool = False
-    ) -> Awaitable[None] | None:
+    def commit(self, *, sync: bool, alone: bool = False) -> Awaitable[None] | None:
         """See `Journal`. One that rolls, or has segments to drop, does so in the thread."""
         assert not self._committing, "a commit while another is under way"
         end = self._end
@@ -209,7 +205,7 @@ class FileJournal:
             batch.segment == end.segment
             and not drops
             and self._room.left
-            and (not sync or self._may_wait_here(waiting, alone=alone))
+            and (not sync or self._may_sync_here(alone=alone))
         ):
             self._store(batch)
             return None
@@ -284,13 +280,12 @@ class FileJournal:
         """Whether a segment of that size is not written on."""
         return size >= self.segment_bytes_max
 
-    def _may_wait_here(self, waiting: int, *, alone: bool) -> bool:
+    def _may_sync_here(self, *, alone: bool) -> bool:
         # The system reports a failed sync to one of two that run at a time: the other one's "done"
         # would be a lie. So beside a sync in the thread, none is made here.
         if self._syncs_under_way:
             return False
-        quick = _VERY_QUICK_S if waiting > 1 else _BEARABLE_S if alone else _QUICK_S
-        return max(self._last_syncs) < quick
+        return max(self._last_syncs) < (_BEARABLE_S if alone else _QUICK_S)
 
     def _in_thread(self, work: Callable[..., None], *args: object) -> Awaitable[None] | None:
         """Run it beside the loop; where none runs, here."""

@@ -112,9 +112,9 @@ class MemoryJournal:
                 progress(done, len(batches))
         self._replayed = True
 
-    def commit(self, *, sync: bool, waiting: int = 1, alone: bool = False) -> None:
+    def commit(self, *, sync: bool, alone: bool = False) -> None:
         """See `Journal`; always done at once."""
-        del sync, waiting, alone
+        del sync, alone
         self._check_usable()
         if not self._records:
             return

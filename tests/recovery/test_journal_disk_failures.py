@@ -218,7 +218,7 @@ async def test_a_failure_in_the_thread_reaches_who_waits_and_what_was_queued_beh
     disk = SimDisk()
     journal, _ = started(disk)
     journal.append(record(0))
-    first = journal.commit(sync=True, waiting=10)
+    first = journal.commit(sync=True)
     assert first is not None
     await first
     journal.append(record(1))
@@ -226,7 +226,7 @@ async def test_a_failure_in_the_thread_reaches_who_waits_and_what_was_queued_beh
     disk.fail("sync", errno.EIO)
     under_way = journal.sync()
     journal.append(record(2))
-    second = journal.commit(sync=True, waiting=1)
+    second = journal.commit(sync=True)
     assert under_way is not None
     assert second is not None
     results = await asyncio.gather(under_way, second, return_exceptions=True)
@@ -238,14 +238,14 @@ async def test_a_sync_behind_a_failed_commit_is_not_made() -> None:
     disk = SimDisk()
     journal, _ = started(disk)
     journal.append(record(0))
-    first = journal.commit(sync=True, waiting=10)
+    first = journal.commit(sync=True)
     assert first is not None
     await first
     journal.append(record(1))
     assert journal.commit(sync=False) is None
     disk.fail("sync", errno.EIO)
     journal.append(record(2))
-    commit = journal.commit(sync=True, waiting=10)
+    commit = journal.commit(sync=True)
     under_way = journal.sync()
     assert commit is not None
     assert under_way is not None

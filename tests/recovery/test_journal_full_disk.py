@@ -228,7 +228,7 @@ async def test_a_full_disk_in_the_thread_keeps_the_batch_too() -> None:
     disk.unlink(RESERVE)
     journal.append(record(0))
     disk.room = 0
-    under_way = journal.commit(sync=True, waiting=10)
+    under_way = journal.commit(sync=True)
     journal.append(record(1))
     assert journal.position == 2
     assert under_way is not None
@@ -260,7 +260,7 @@ async def test_what_is_under_way_is_taken_off_the_room_already() -> None:
     journal, _ = started(disk)
     before = journal.room
     journal.append(record(0))
-    under_way = journal.commit(sync=True, waiting=10)
+    under_way = journal.commit(sync=True)
     assert journal.room == before - len(record(0))
     assert under_way is not None
     await under_way

@@ -163,13 +163,13 @@ def test_an_unsynced_commit_survives_a_close(opener: Opener) -> None:
 async def test_records_appended_while_a_commit_is_under_way_go_to_the_next(opener: Opener) -> None:
     journal, _ = started(opener)
     journal.append(A)
-    first = journal.commit(sync=True, waiting=100)
+    first = journal.commit(sync=True)
     assert journal.position == 2
     journal.append(B)
     assert journal.pending
     await settle(first)
     journal.append(C)
-    await settle(journal.commit(sync=True, waiting=100))
+    await settle(journal.commit(sync=True))
     journal.close()
     assert started(opener)[1] == [A, B, C]
 
@@ -184,7 +184,7 @@ async def test_a_sync_may_overlap_with_appends_and_commits(opener: Opener) -> No
         under_way = journal.sync()
         expected.append(b'{"n":%d}\n' % number)
         journal.append(expected[-1])
-        await settle(journal.commit(sync=number % 3 == 0, waiting=number % 2))
+        await settle(journal.commit(sync=number % 3 == 0, alone=bool(number % 2)))
         await settle(under_way)
     journal.close()
     assert started(opener)[1] == expected

@@ -21,12 +21,10 @@ def started(disk: SimDisk, segment_bytes_max: int = 1 << 20) -> FileJournal:
     return journal
 
 
-async def commit(
-    journal: FileJournal, *, sync: bool = True, waiting: int = 1, alone: bool = False
-) -> bool:
+async def commit(journal: FileJournal, *, sync: bool = True, alone: bool = False) -> bool:
     """Whether it was done where it stands."""
     journal.append(RECORD)
-    done = journal.commit(sync=sync, waiting=waiting, alone=alone)
+    done = journal.commit(sync=sync, alone=alone)
     if done is not None:
         await done
     return done is None
@@ -39,33 +37,19 @@ async def warm(journal: FileJournal) -> None:
 
 
 async def test_a_sync_is_made_here_once_several_were_quick() -> None:
-    journal = started(SimDisk())
+    disk = SimDisk()
+    disk.sync_s = 0.0009
+    journal = started(disk)
     here = [await commit(journal) for _ in range(12)]
     assert here == [False] * 8 + [True] * 4
     journal.close()
 
 
-async def test_a_sync_is_made_in_the_thread_while_several_wait() -> None:
+async def test_syncs_of_more_than_a_millisecond_are_made_in_the_thread() -> None:
     disk = SimDisk()
-    disk.sync_s = 0.0005
+    disk.sync_s = 0.0011
     journal = started(disk)
-    await warm(journal)
-    assert not await commit(journal, waiting=2)
-    assert await commit(journal, waiting=1)
-    journal.close()
-
-
-async def test_unless_several_were_so_quick_that_a_thread_would_hold_up_the_loop_as_long() -> None:
-    disk = SimDisk()
-    disk.sync_s = 0.0001
-    journal = started(disk)
-    here = [await commit(journal, waiting=50) for _ in range(12)]
-    assert here == [False] * 8 + [True] * 4
-    disk.sync_s = 0.0005
-    assert await commit(journal, waiting=50)
-    disk.sync_s = 0.0001
-    here = [await commit(journal, waiting=50) for _ in range(10)]
-    assert here == [False] * 8 + [True] * 2
+    assert not any([await commit(journal) for _ in range(20)])
     journal.close()
 
 
@@ -89,7 +73,6 @@ async def test_where_nobody_else_is_there_a_sync_is_made_here_though_it_is_not_s
     await warm(journal)
     assert await commit(journal, alone=True)
     assert not await commit(journal)
-    assert not await commit(journal, waiting=2, alone=True)
     disk.sync_s = 0.006
     assert await commit(journal, alone=True)
     assert not await commit(journal, alone=True)
@@ -101,7 +84,7 @@ async def test_a_commit_without_a_sync_is_done_here_however_slow_the_disk() -> N
     disk.sync_s = 1
     journal = started(disk)
     await commit(journal, sync=False)  # the first one creates the segment
-    assert await commit(journal, sync=False, waiting=100)
+    assert await commit(journal, sync=False)
     journal.close()
 
 
@@ -134,7 +117,7 @@ async def test_the_loop_goes_on_during_a_sync_in_the_thread() -> None:
     loop_went_on = threading.Event()
     disk.before_sync = lambda: None if loop_went_on.wait(60) else pytest.fail("the loop stood")
     journal.append(RECORD)
-    done = journal.commit(sync=True, waiting=10)
+    done = journal.commit(sync=True)
     loop_went_on.set()
     assert done is not None
     await done
@@ -148,10 +131,10 @@ async def test_no_sync_is_made_here_beside_one_in_the_thread() -> None:
     await warm(journal)
     await commit(journal, sync=False)
     under_way = journal.sync()
-    assert not await commit(journal, waiting=1)
+    assert not await commit(journal)
     assert under_way is not None
     await under_way
-    assert await commit(journal, waiting=1)
+    assert await commit(journal)
     journal.close()
 
 
@@ -181,7 +164,7 @@ async def test_a_batch_is_stored_though_nobody_waits_any_more() -> None:
     disk.before_sync = lambda: None if held.wait(60) else pytest.fail("never released")
     under_way = journal.sync()
     journal.append(RECORD)
-    behind = asyncio.ensure_future(journal.commit(sync=True, waiting=9) or asyncio.sleep(0))
+    behind = asyncio.ensure_future(journal.commit(sync=True) or asyncio.sleep(0))
     behind.cancel()
     held.set()
     assert under_way is not None
@@ -201,7 +184,7 @@ async def test_a_second_commit_while_one_is_under_way_is_a_mistake() -> None:
     held = threading.Event()
     disk.before_sync = lambda: None if held.wait(60) else pytest.fail("never released")
     journal.append(RECORD)
-    done = journal.commit(sync=True, waiting=9)
+    done = journal.commit(sync=True)
     journal.append(RECORD)
     with pytest.raises(AssertionError):
         journal.commit(sync=True)
