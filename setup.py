@@ -28,8 +28,7 @@ ROOMS = ("wire", "broker", "dispatch")
 
 MORE = (
     *("qserver/storage/recorder.py", "qserver/storage/memory.py"),
-    *("qserver/storage/file.py", "qserver/storage/segment.py"),
-    *("qserver/storage/seal.py", "qserver/storage/room.py"),
+    *("qserver/storage/file.py", "qserver/storage/segment.py", "qserver/storage/room.py"),
     *("qserver/server/connection.py", "qserver/server/server.py"),
     *("qserver/server/commit.py", "qserver/server/compactor.py"),
 )
