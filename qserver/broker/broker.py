@@ -317,7 +317,7 @@ class Broker:
         state = message.state
         if state == READY:
             message.state = GONE
-            message.queue.ready.note_gone()
+            message.queue.ready.note_gone(message.priority)
             self.remove(message)
             message.body = b""  # a leftover need not hold it
             message.details = None

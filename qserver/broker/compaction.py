@@ -41,7 +41,9 @@ def move(broker: Broker, segment: int, budget: int) -> int:
             break
         looks -= len(ids)
         moved += _move_messages(broker, segment, ids, budget - moved)
-    return moved or _move_keys(broker, segment, budget)
+    if moved or not broker.live.get(segment):
+        return moved  # and no queue need be asked for its keys
+    return _move_keys(broker, segment, budget)
 
 
 def _move_messages(broker: Broker, segment: int, ids: list[int], budget: int) -> int:

@@ -51,5 +51,5 @@ def replace_ready(broker: Broker, message: Message) -> Message:
     message.state = GONE
     message.body = b""
     message.details = None
-    message.queue.ready.note_gone()
+    message.queue.ready.note_gone(message.priority)
     return copy

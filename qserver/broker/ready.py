@@ -7,8 +7,9 @@ so both a PUT and a GET cost O(1), and only a message that comes back costs O(lo
 also came back.
 
 A message that is removed otherwise than by delivery (purged, expired) stays behind as a *leftover*,
-its state GONE: it is skipped when it comes up, and when leftovers outnumber the rest the lanes are
-swept. Whatever is in a lane is READY or GONE.
+its state GONE. Those that are first in their lane go when the next one is left there; and when
+there are many, or more than all others, the lane is swept, a stretch at a time. Whatever is in a
+lane is READY or GONE.
 """
 
 from collections import deque
@@ -20,14 +21,31 @@ from qserver.broker.message import GONE, PLACE_BITS, Message
 LEFTOVERS_MIN: Final = 64
 """Below this many leftovers a sweep is not worth its cost."""
 
+LEFTOVERS_MAX: Final = 10_000
+"""Above, it is, however many others there are: a GET may meet them all, one after the other."""
+
+STRETCH: Final = 8000
+"""So many entries are swept at once, in about 1 ms, and one more to come to them in a long lane."""
+
+PACE: Final = 4
+"""So many are swept for each message that is left behind."""
+
 
 class Lane:
-    """The ready messages of one priority."""
+    """The ready messages of one priority.
 
-    __slots__ = ("fresh", "priority", "returned")
+    Attributes:
+        swept: how far a sweep has got in `fresh`.
+        rest: how many more are to be left behind before it goes on.
+    """
+
+    __slots__ = ("fresh", "leftovers", "priority", "rest", "returned", "swept")
 
     def __init__(self, priority: int) -> None:
         self.priority = priority
+        self.leftovers = 0
+        self.swept = 0
+        self.rest = 0
         self.fresh: deque[Message] = deque()
         self.returned: list[tuple[int, int, Message]] = []
 
@@ -60,15 +78,47 @@ class Lane:
             return self.fresh[0]
         return self.returned[0][2]
 
+    def note_gone(self) -> None:
+        """Note a leftover; let go of those that are first, and of some others if there are many."""
+        self.leftovers += 1
+        for _ in range(PACE):
+            message = self.first()
+            if message is None or message.state != GONE:
+                break
+            self.pop()
+            self.leftovers -= 1
+        self.rest -= 1
+        others = len(self.fresh) + len(self.returned) - self.leftovers
+        if self.rest <= 0 and LEFTOVERS_MIN < self.leftovers > min(others, LEFTOVERS_MAX):
+            self._sweep()
+            self.rest = STRETCH // PACE if self.swept else 0
+
+    def _sweep(self) -> None:
+        """Let go of the leftovers in the next stretch; at the end, of those that came back too."""
+        fresh = self.fresh
+        looks = min(STRETCH, len(fresh) - self.swept)
+        fresh.rotate(-self.swept)
+        entries = [fresh.popleft() for _ in range(looks)]
+        kept = [message for message in entries if message.state != GONE]
+        fresh.extendleft(reversed(kept))
+        fresh.rotate(self.swept)
+        self.leftovers -= len(entries) - len(kept)
+        self.swept += len(kept)
+        if self.swept >= len(fresh):
+            self.swept = 0
+            before = len(self.returned)
+            self.returned = [entry for entry in self.returned if entry[2].state != GONE]
+            heapify(self.returned)
+            self.leftovers -= before - len(self.returned)
+
 
 class Ready:
     """The ready messages of one queue."""
 
-    __slots__ = ("_by_priority", "_lanes", "_leftovers", "_returns", "count")
+    __slots__ = ("_by_priority", "_lanes", "_returns", "count")
 
     def __init__(self) -> None:
         self.count = 0
-        self._leftovers = 0
         self._returns = 0
         self._lanes: list[Lane] = []
         self._by_priority: dict[int, Lane] = {}
@@ -105,14 +155,14 @@ class Ready:
         """
         taken: list[Message] = []
         for lane in self._lanes:
-            if not lane.returned and not self._leftovers:
+            if not lane.returned and not lane.leftovers:
                 fresh, size = lane.take_fresh(count, size)
                 count -= len(fresh)
                 taken += fresh
                 continue
             while count and size > 0 and (message := lane.pop()) is not None:
-                if self._leftovers and message.state == GONE:
-                    self._leftovers -= 1
+                if lane.leftovers and message.state == GONE:
+                    lane.leftovers -= 1
                     continue
                 taken.append(message)
                 count -= 1
@@ -128,7 +178,7 @@ class Ready:
             while len(taken) < count and lane.returned:
                 entry = lane.returned.pop()  # the last of a heap leaves a heap
                 if entry[2].state == GONE:
-                    self._leftovers -= 1
+                    lane.leftovers -= 1
                 elif entry[2].id > last_id:
                     newer.append(entry)
                 else:
@@ -138,7 +188,7 @@ class Ready:
             while len(taken) < count and lane.fresh and lane.fresh[0].id <= last_id:
                 message = lane.fresh.popleft()
                 if message.state == GONE:
-                    self._leftovers -= 1
+                    lane.leftovers -= 1
                 else:
                     taken.append(message)
         self.count -= len(taken)
@@ -150,29 +200,20 @@ class Ready:
         for lane in self._lanes:
             while (message := lane.first()) is not None and message.state == GONE:
                 lane.pop()
-                self._leftovers -= 1
+                lane.leftovers -= 1
             if message is not None:
                 heads.append(message)
         return heads
 
-    def note_gone(self) -> None:
-        """Note that the state of a message in here has become GONE."""
+    def note_gone(self, priority: int) -> None:
+        """Note that the state of a message of that priority in here has become GONE."""
         self.count -= 1
-        self._leftovers += 1
-        if self._leftovers > LEFTOVERS_MIN and self._leftovers > self.count:
-            self._sweep()
+        self._by_priority[priority].note_gone()
 
     def forget(self) -> None:
         """Let go of leftovers, which would keep their queue alive in a cycle."""
         self._lanes.clear()
         self._by_priority.clear()
-
-    def _sweep(self) -> None:
-        for lane in self._lanes:
-            lane.fresh = deque(message for message in lane.fresh if message.state != GONE)
-            lane.returned = [entry for entry in lane.returned if entry[2].state != GONE]
-            heapify(lane.returned)
-        self._leftovers = 0
 
     def _open_lane(self, priority: int) -> Lane:
         lane = self._by_priority[priority] = Lane(priority)

@@ -137,7 +137,7 @@ class Wheel:
         """
         slots = self._slots[level][index]
         assert slots is not None
-        self._opened = slots
+        self._opened = slots[::-1]  # the last is taken first: who came first, about
         self._slots[level][index] = None
         self._occupied[level] &= ~(1 << index)
         self._tick = start

@@ -158,11 +158,9 @@ def _check_queue_books(queue: Queue, messages: list[Message]) -> None:
         expected = {m.id: m for m in messages if m.state == state}
         assert dict(queue.held(state).items()) == expected
     assert queue.ready.count == sum(message.state == READY for message in messages)
-    assert queue.ready._leftovers == sum(
-        (message.state == GONE)
-        for lane in queue.ready._lanes
-        for message in [*lane.fresh, *(entry[2] for entry in lane.returned)]
-    )
+    for lane in queue.ready._lanes:
+        entries = [*lane.fresh, *(entry[2] for entry in lane.returned)]
+        assert lane.leftovers == sum(message.state == GONE for message in entries)
     ids = list(queue.ids_after(0))
     assert ids == sorted(set(ids)), "the index is out of order"
     assert {message.id for message in messages} <= set(ids)

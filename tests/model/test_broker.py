@@ -81,6 +81,7 @@ def small_parts() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(index, "BLOCK", 4)
         patch.setattr(ready, "LEFTOVERS_MIN", 2)
+        patch.setattr(ready, "STRETCH", 3)
         yield
 
 

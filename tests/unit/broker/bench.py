@@ -1,7 +1,9 @@
 """A broker on the bench: its clock is a number, its journal a list, each verb one short call."""
 
 import json
-from typing import Any
+from typing import Any, NoReturn
+
+import pytest
 
 from qserver.broker import admin, get, outcome, put, settle, timers
 from qserver.broker.broker import Broker
@@ -46,6 +48,15 @@ class BenchClient:
         state = "gone" if message.state == GONE else STATES[message.state]
         details = message.details
         self.heard.append((message.id, state, b"" if details is None else details.result))
+
+
+class Unwalked(dict[str, Any]):
+    """A table that is not to be walked."""
+
+    def __iter__(self) -> NoReturn:
+        pytest.fail("it costs a look at each")
+
+    values = items = keys = __iter__
 
 
 def receipts(messages: list[Message]) -> list[Receipt]:

@@ -7,7 +7,7 @@ import pytest
 
 from qserver.broker import compaction
 from qserver.broker.message import Message
-from tests.unit.broker.bench import Bench
+from tests.unit.broker.bench import Bench, Unwalked
 
 
 @pytest.fixture
@@ -182,3 +182,11 @@ def test_what_a_message_keeps_besides_its_body_counts_to_what_is_moved(bench: Be
     assert compaction.live_bytes(bench.broker) == 3 * (1 + 502 + 80) + 502
     steps = [compaction.move(bench.broker, 1, 1) for _ in range(4)]
     assert steps == [1 + 502 + 502 + 80, 1 + 502 + 80, 1 + 502 + 80, 0]
+
+
+def test_where_nothing_needs_a_segment_no_queue_is_asked_for_its_keys() -> None:
+    bench = Bench()
+    bench.put(dedup="k")
+    segment = bench.broker.recorder.segment
+    bench.broker.queues = Unwalked(bench.broker.queues)
+    assert compaction.move(bench.broker, segment + 1, 1000) == 0

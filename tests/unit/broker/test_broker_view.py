@@ -1,12 +1,10 @@
 """LIST and STATS: pages, cursors, and what they cost."""
 
-from typing import Any, NoReturn
-
 import pytest
 
 from qserver.broker import view
 from qserver.config import Limits
-from tests.unit.broker.bench import Bench
+from tests.unit.broker.bench import Bench, Unwalked
 
 
 @pytest.fixture
@@ -167,15 +165,6 @@ def test_the_figures_count_each_state_over_all_queues(bench: Bench) -> None:
     assert figures["message_memory_bytes"] == bench.broker.memory > 0
     assert figures["waiting"] == 1
     assert figures["puts_total"] == 4
-
-
-class Unwalked(dict[str, Any]):
-    """A table that is not to be walked."""
-
-    def __iter__(self) -> NoReturn:
-        pytest.fail("it costs a look at each")
-
-    values = items = keys = __iter__
 
 
 def test_stats_looks_at_no_queue_and_at_nobody_who_waits(bench: Bench) -> None:
