@@ -61,6 +61,7 @@ def test_what_is_due_in_months_is_seen_at_the_server_once(server: QServer, notes
         WorkerProcess(server.url, notes, app=APP),
     ):
         wait_until(lambda: b"duplicates_total=0" not in server.ask(b"STATS\n"))
+        wait_until(lambda: b"dedup=yearly@" in server.ask(b"LIST yearly\n"))
         listed = server.ask(b"LIST yearly\n").decode()
     assert " delayed due_in=" in listed
     assert "dedup=yearly@" in listed

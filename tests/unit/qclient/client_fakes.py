@@ -120,8 +120,11 @@ class FakeServer:
         assert self._server is not None
         self._server.close()
         self.drop_connections()
+        await turns(5)  # who was just accepted is a peer by then
+        self.drop_connections()
         if self._serving:
             await asyncio.wait(self._serving)
+        await turns(5)  # an aborted transport closes its socket a turn later
 
     def drop_connections(self) -> None:
         for peer in self.peers:
@@ -267,9 +270,15 @@ async def passes(seconds: float) -> None:
         handle.cancel()
 
 
-async def until(condition: Callable[[], Any], turns: int = 20_000) -> None:
+async def turns(count: int) -> None:
+    """Let the loop turn so often."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def until(condition: Callable[[], Any], patience: int = 20_000) -> None:
     """Let the loop run until something is so."""
-    for turn in range(turns):
+    for turn in range(patience):
         if condition():
             return
         await (asyncio.sleep(0) if turn < 100 else passes(0.001))

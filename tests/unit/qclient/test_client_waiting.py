@@ -117,7 +117,7 @@ def test_a_lost_get_is_asked_again_for_what_is_left_of_its_time() -> None:
             await server.stop()
             await passes(10)
             await server.start()
-            await until(lambda: len(server.sent("GET")) == 2, turns=20_000)
+            await until(lambda: len(server.sent("GET")) == 2)
             first, again = server.sent("GET")
             assert first == "GET q count=5 wait=60 lease=9"
             left = float(again.split("wait=")[1].split()[0])

@@ -1,7 +1,6 @@
 """What metrics say about a run, beside what the worker settles."""
 
 import asyncio
-import time
 from typing import Any
 
 import pytest
@@ -13,8 +12,10 @@ from qclient.tasks import Reject, Release, Retry, Why
 from qclient.worker.delivery import Delivery
 from qclient.worker.outcome import Counts
 from tests.unit.qclient.client_fakes import virtual
-from tests.unit.qclient.middleware.chains import Play, never, nothing, raising, run
+from tests.unit.qclient.middleware.chains import TIME, Play, never, nothing, raising, run
 from tests.unit.qclient.worker.fakes import delivery, task_of
+
+pytestmark = pytest.mark.usefixtures("time_stands")
 
 ENDINGS = [
     (nothing, None, "done", "ack 1.1"),
@@ -60,7 +61,7 @@ def test_what_is_given_back_is_no_warning() -> None:
 
 def test_a_run_that_did_not_come_to_an_end_has_no_duration() -> None:
     given = delivery()
-    given.due_ms = time.time() * 1000
+    given.due_ms = TIME.time() * 1000
     assert measured(given, Release()) == Measure("released")
     given.message.is_lost = True
     assert measured(given, None) == Measure("lost")
@@ -69,15 +70,15 @@ def test_a_run_that_did_not_come_to_an_end_has_no_duration() -> None:
 def began(ago_s: float, due_s_before: float, **metadata: Any) -> Measure:
     """Of a run that began so long ago, and could have begun so long before that."""
     given = delivery(1, task_of(), **metadata)
-    given.began_at = time.monotonic() - ago_s
-    given.due_ms = (time.time() - ago_s - due_s_before) * 1000
+    given.began_at = TIME.monotonic() - ago_s
+    given.due_ms = (TIME.time() - ago_s - due_s_before) * 1000
     return measured(given, None)
 
 
 def test_the_duration_is_from_its_begin_and_the_latency_up_to_it() -> None:
     measure = began(5, 60)
-    assert measure.seconds == pytest.approx(5, abs=0.5)
-    assert measure.latency_s == pytest.approx(60, abs=0.5)
+    assert measure.seconds == pytest.approx(5)
+    assert measure.latency_s == pytest.approx(60)
 
 
 def test_a_clock_that_is_ahead_makes_no_negative_latency() -> None:
@@ -90,11 +91,11 @@ def test_the_latency_is_that_of_first_attempts(metadata: dict[str, int]) -> None
 
 
 def test_a_delivery_that_was_only_given_back_before_is_a_first_attempt() -> None:
-    assert began(5, 60, deliveries=7).latency_s == pytest.approx(60, abs=0.5)
+    assert began(5, 60, deliveries=7).latency_s == pytest.approx(60)
 
 
 def test_without_a_time_there_is_no_latency() -> None:
     given = delivery()
-    given.began_at = time.monotonic()
+    given.began_at = TIME.monotonic()
     measure = measured(given, None)
     assert (measure.ended, measure.latency_s) == ("done", None)

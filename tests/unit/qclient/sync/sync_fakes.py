@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 
 import qclient.sync
-from tests.unit.qclient.client_fakes import SOON, FakeServer, Peer, Script
+from tests.unit.qclient.client_fakes import SOON, FakeServer, Peer, Script, turns
 
 T = TypeVar("T")
 
@@ -43,7 +43,6 @@ class Fake:
     def stop(self) -> None:
         """Every connection has been closed when this returns."""
         self._do(self.server.stop())
-        self._do(_close(self.server))
 
     def drop_connections(self) -> None:
         """The same, and it goes on listening."""
@@ -73,21 +72,7 @@ async def _drop(server: FakeServer) -> None:
     server.drop_connections()
     if server._serving:
         await asyncio.wait(server._serving)
-    await _settle()
-
-
-async def _close(server: FakeServer) -> None:
-    """Whoever has connected at the last moment is dropped too."""
-    while others := asyncio.all_tasks() - {asyncio.current_task()}:
-        server.drop_connections()
-        await asyncio.wait(others, timeout=0.01)
-    await _settle()
-
-
-async def _settle() -> None:
-    """An aborted transport closes its socket a turn later."""
-    for _ in range(5):
-        await asyncio.sleep(0)
+    await turns(5)
 
 
 @contextmanager
