@@ -80,6 +80,9 @@ class Redrive(Ongoing):
         """
         if broker.queues.get(self.queue.name) is not self.queue:  # someone dropped it
             return True
+        if self.is_dry and self.reason is None:
+            self.count = min(self.left, len(self.queue.dead))
+            return True
         chosen, is_last = self._choose()
         if chosen and not self.is_dry:
             try:

@@ -108,6 +108,15 @@ def test_many_are_redriven_a_slice_in_each_tick_in_order_of_id(bench: Bench) -> 
     assert bench.ids() == list(range(1, 36))
 
 
+@pytest.mark.parametrize(("count", "expected"), [(None, 35), (12, 12), (99, 35)])
+def test_all_that_are_dead_are_counted_without_a_look_at_them(
+    bench: Bench, count: int | None, expected: int
+) -> None:
+    kill(bench, 35)
+    assert redrive(bench, dry=True, count=count).counts == [expected]
+    assert len(dead(bench)) == 35
+
+
 def test_what_is_counted_only_is_looked_through_in_slices_too(bench: Bench) -> None:
     kill(bench, 15, reason="smtp")
     kill(bench, 35, reason="http")
