@@ -130,7 +130,10 @@ class Queue:
 
     def oldest(self) -> Message | None:
         """The ready message that was put first; of those that would come next, to be exact."""
-        return min(self.ready.first(), key=lambda message: message.id, default=None)
+        first = self.ready.first()
+        if len(first) == 1:  # most often, and a LIST asks each queue
+            return first[0]
+        return min(first, key=lambda message: message.id, default=None)
 
     def ids_after(self, message_id: int) -> Iterator[int]:
         """Ids of messages above that one in order, with some of messages that have gone."""

@@ -177,8 +177,10 @@ def _all_texts(message: Message, now: float) -> bytes:
 def queue_listed(queue: Queue, wall: float, waiting: int) -> bytes:
     """A queue's line in a LIST."""
     oldest = queue.oldest()
-    words = "".join(f" {name}={queue.count(state)}" for state, name in enumerate(STATES))
-    words += f" bytes={queue.bytes}"
+    words = (
+        f" ready={queue.ready.count} leased={len(queue.leased)} delayed={len(queue.delayed)}"
+        f" dead={len(queue.dead)} done={len(queue.done)} bytes={queue.bytes}"
+    )
     words += f" oldest={number(max(wall - oldest.put_at, 0.0)) if oldest else 0}"
     if queue.paused:
         words += " paused=yes"
