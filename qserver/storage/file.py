@@ -28,10 +28,8 @@ What is done when the disk fails: `segment.py`.
 import asyncio
 import contextlib
 import os
-from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from math import inf
 from pathlib import Path
 from typing import Final
 
@@ -137,7 +135,8 @@ class FileJournal:
         self._oldest_needed = 1
         self._committing = False
         self._syncs_under_way = 0
-        self._last_syncs = deque([inf] * _QUICK_SYNCS, _QUICK_SYNCS)  # how long they took
+        self._quick_syncs = 0
+        self._bearable_syncs = 0
 
     @property
     def size(self) -> int:
@@ -152,7 +151,8 @@ class FileJournal:
     @property
     def pending_bytes(self) -> int:
         """See `Journal`."""
-        return sum(map(len, self._records))
+        records = self._records
+        return len(records[0]) if len(records) == 1 else sum(map(len, records))
 
     @property
     def room(self) -> int:
@@ -283,9 +283,8 @@ class FileJournal:
     def _may_sync_here(self, *, alone: bool) -> bool:
         # The system reports a failed sync to one of two that run at a time: the other one's "done"
         # would be a lie. So beside a sync in the thread, none is made here.
-        if self._syncs_under_way:
-            return False
-        return max(self._last_syncs) < (_BEARABLE_S if alone else _QUICK_S)
+        syncs = self._bearable_syncs if alone else self._quick_syncs
+        return syncs >= _QUICK_SYNCS and not self._syncs_under_way
 
     def _in_thread(self, work: Callable[..., None], *args: object) -> Awaitable[None] | None:
         """Run it beside the loop; where none runs, here."""
@@ -302,7 +301,7 @@ class FileJournal:
             self._end.store(batch)
             self._kept = None
             if batch.sync:
-                self._last_syncs.append(self._end.last_sync_s)
+                self._note_sync(self._end.last_sync_s)
         except StorageFull:
             self._kept = batch
             raise
@@ -312,9 +311,13 @@ class FileJournal:
     def _sync(self) -> None:
         try:
             self._end.sync()
-            self._last_syncs.append(self._end.last_sync_s)
+            self._note_sync(self._end.last_sync_s)
         finally:
             self._syncs_under_way -= 1
+
+    def _note_sync(self, took: float) -> None:
+        self._quick_syncs = self._quick_syncs + 1 if took < _QUICK_S else 0
+        self._bearable_syncs = self._bearable_syncs + 1 if took < _BEARABLE_S else 0
 
     def _note_owner(self) -> None:
         """Leave the process id for whoever finds the directory locked; a courtesy, no promise.
