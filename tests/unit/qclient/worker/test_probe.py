@@ -1,6 +1,7 @@
 """What a probe is told: a file's age, an answer to HTTP."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -36,7 +37,9 @@ async def asking(
     async with probing(patient, port=0) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         yield reader, writer
-        writer.close()
+        writer.transport.abort()  # what was not taken will not be
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
 
 
 async def test_the_file_is_there_while_all_is_well_and_gone_at_the_end(tmp_path: Path) -> None:
