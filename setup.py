@@ -16,6 +16,7 @@ import shlex
 import shutil
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -77,21 +78,28 @@ def files() -> list[str]:
     return sorted(rooms.union(MORE).difference(LEFT_OUT))
 
 
-def extensions() -> list[Extension]:
+def extensions(place: str) -> list[Extension]:
     """These as one shared library, in which calls are C calls, and a small one for each name."""
     from mypyc.build import mypycify  # noqa: PLC0415 - only a compiled build has it
 
-    return mypycify(["--config-file=", "--strict", *files()], group_name="qserver")
+    arguments = ["--config-file=", "--strict", *files()]
+    return mypycify(arguments, group_name="qserver", target_dir=place)
 
 
 def main() -> None:
-    """Build, or say what that takes: pip asks first, with `egg_info`, and installs it."""
-    if not compiles():
-        setup()
-    elif {"egg_info", "dist_info"} & {*sys.argv}:
-        setup(setup_requires=NEEDED)
-    else:
-        setup(ext_modules=extensions())
+    """Build, or say what that takes: pip asks first, with `egg_info`, and installs it.
+
+    In a directory of its own: what an older build has left in `build/` would be installed too.
+    """
+    is_compiled = compiles()
+    with tempfile.TemporaryDirectory() as place:
+        options = {"build": {"build_base": place}}
+        if not is_compiled:
+            setup(options=options)
+        elif {"egg_info", "dist_info"} & {*sys.argv}:
+            setup(options=options, setup_requires=NEEDED)
+        else:
+            setup(options=options, ext_modules=extensions(place))
 
 
 if __name__ == "__main__":
