@@ -124,6 +124,7 @@ class FileJournal:
         self._directory = directory
         self._lock = lock
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal-write")
         self._room = Room(disk, directory, segment_bytes_max)
         self._end = End(disk, directory, recovery.Found(), self._room)
         self._end.refusal = f"{directory}: the journal has not been replayed"
@@ -201,15 +202,14 @@ class FileJournal:
         elif sync:
             batch.sync = True
         self._committing = True
-        if (
-            batch.segment == end.segment
-            and not drops
-            and self._room.left
-            and (not sync or self._may_sync_here(alone=alone))
-        ):
-            self._store(batch)
-            return None
-        return self._in_thread(self._store, batch)
+        if batch.segment == end.segment and not drops and self._room.left:
+            if not sync and self._syncs_under_way:
+                # The system may let a write wait for a sync of the same file, and the loop with it.
+                return self._in_thread(self._writer, self._store, batch)
+            if not sync or self._may_sync_here(alone=alone):
+                self._store(batch)
+                return None
+        return self._in_thread(self._executor, self._store, batch)
 
     def _gather(self, *, sync: bool) -> Batch:
         """Make a batch of what was appended, and decide where the next one will be."""
@@ -232,7 +232,7 @@ class FileJournal:
         if self._end.synced == self._end.size:
             return None
         self._syncs_under_way += 1
-        return self._in_thread(self._sync)
+        return self._in_thread(self._executor, self._sync)
 
     def drop_before(self, segment: int) -> None:
         """See `Journal`. Takes effect with the next commit, which may be one of no records."""
@@ -243,7 +243,7 @@ class FileJournal:
         """See `Journal`."""
         if self._room.left or self._end.refusal:
             return None
-        return self._in_thread(self._room.look)
+        return self._in_thread(self._executor, self._room.look)
 
     def stats(self) -> dict[str, int | float | str]:
         """Sizes and ages; `storage_error` is empty while all is well."""
@@ -268,6 +268,7 @@ class FileJournal:
         """See `Journal`. After a failure it only gives up the lock."""
         if self._lock < 0:
             return
+        self._writer.shutdown()
         self._executor.shutdown()
         try:
             self._end.close()
@@ -286,7 +287,10 @@ class FileJournal:
         syncs = self._bearable_syncs if alone else self._quick_syncs
         return syncs >= _QUICK_SYNCS and not self._syncs_under_way
 
-    def _in_thread(self, work: Callable[..., None], *args: object) -> Awaitable[None] | None:
+    @staticmethod
+    def _in_thread(
+        executor: ThreadPoolExecutor, work: Callable[..., None], *args: object
+    ) -> Awaitable[None] | None:
         """Run it beside the loop; where none runs, here."""
         try:
             loop = asyncio.get_running_loop()
@@ -294,7 +298,7 @@ class FileJournal:
             work(*args)
             return None
         # Shielded: a caller that no longer waits must not take the batch out of the queue.
-        return asyncio.shield(loop.run_in_executor(self._executor, work, *args))
+        return asyncio.shield(loop.run_in_executor(executor, work, *args))
 
     def _store(self, batch: Batch) -> None:
         try:

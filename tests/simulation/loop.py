@@ -49,7 +49,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self._selector = self
         self._turns = 0
         self._clock_resolution = 1e-9
-        self._thread_is_free_at = 0.0
+        self._threads_are_free_at: dict[object, float] = {}
         self._spent_in_thread: float | None = None
 
     # --- time ------------------------------------------------------------------------------------
@@ -97,7 +97,7 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def kill(self, process: int) -> None:
         """Nothing that the process has scheduled happens."""
-        self._thread_is_free_at = 0.0
+        self._threads_are_free_at.clear()
         for handle in [*self._ready, *self._scheduled]:
             context = handle._context  # type: ignore[attr-defined]
             if context.get(PROCESS, 0) == process:
@@ -106,16 +106,24 @@ class SimLoop(asyncio.BaseEventLoop):
     def run_in_executor(  # type: ignore[override]
         self, executor: object, func: Callable[..., Any], *args: Any
     ) -> "asyncio.Future[Any]":
-        """Work of the journal's one thread: begun after a while, one after the other."""
+        """Work of one of the journal's threads: begun after a while, one after the other."""
         future = self.create_future()
-        begins = max(self._now + self._chance.choice((0.0, 1e-5, 1e-3)), self._thread_is_free_at)
-        self._thread_is_free_at = begins
-        self.call_at(begins, self._work, future, func, args)
+        free_at = self._threads_are_free_at.get(executor, 0.0)
+        begins = max(self._now + self._chance.choice((0.0, 1e-5, 1e-3)), free_at)
+        self._threads_are_free_at[executor] = begins
+        self.call_at(begins, self._work, executor, future, func, args)
         return future
 
-    def _work(self, future: "asyncio.Future[Any]", func: Callable[..., Any], args: Any) -> None:
-        if self._thread_is_free_at > self._now:  # what was before took longer than was known
-            self.call_at(self._thread_is_free_at, self._work, future, func, args)
+    def _work(
+        self,
+        executor: object,
+        future: "asyncio.Future[Any]",
+        func: Callable[..., Any],
+        args: Any,
+    ) -> None:
+        free_at = self._threads_are_free_at.get(executor, 0.0)
+        if free_at > self._now:  # what was before took longer than was known
+            self.call_at(free_at, self._work, executor, future, func, args)
             return
         self._spent_in_thread = 0.0
         result: Any = None
@@ -126,7 +134,7 @@ class SimLoop(asyncio.BaseEventLoop):
             error = caught
         finally:
             took, self._spent_in_thread = self._spent_in_thread, None
-        self._thread_is_free_at = self._now + took
+        self._threads_are_free_at[executor] = self._now + took
         self.call_later(took, self._worked, future, result, error)
 
     @staticmethod

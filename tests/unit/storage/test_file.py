@@ -88,6 +88,22 @@ async def test_a_commit_without_a_sync_is_done_here_however_slow_the_disk() -> N
     journal.close()
 
 
+async def test_a_commit_beside_a_sync_waits_for_it_in_a_thread_of_its_own_if_at_all() -> None:
+    disk = SimDisk()
+    journal = started(disk)
+    await commit(journal, sync=False)
+    ends = threading.Event()
+    disk.before_sync = lambda: None if ends.wait(60) else pytest.fail("it never ended")
+    under_way = journal.sync()
+    assert not await commit(journal, sync=False)  # stored, though the sync has not ended
+    assert disk.files()[str(SEGMENT)].count(RECORD) == 2
+    ends.set()
+    assert under_way is not None
+    await under_way
+    assert await commit(journal, sync=False)
+    journal.close()
+
+
 async def test_a_commit_that_begins_a_segment_is_done_in_the_thread() -> None:
     journal = started(SimDisk(), segment_bytes_max=2000)
     begun = []
