@@ -6,7 +6,6 @@ looked up, to be counted, to be taken out of what holds it) costs half as much f
 
 from qserver.broker.broker import MESSAGE_OVERHEAD, Broker
 from qserver.broker.message import GONE, LEASED, Message
-from qserver.broker.table import PAGE_BITS, SPARSE
 
 
 def finish(broker: Broker, message: Message) -> None:
@@ -28,13 +27,7 @@ def finish(broker: Broker, message: Message) -> None:
         broker.memory -= message.kept_bytes()
     message.state = GONE
     message.lease = 0
-    table = broker.messages
-    number = message_id >> PAGE_BITS
-    page = table.pages[number]
-    del page[message_id]
-    table.count -= 1
-    if len(page) in SPARSE:
-        table.thin_out(number)
+    del broker.messages[message_id]
     broker.live[message.segment] -= 1
     broker.counts[LEASED] -= 1
     if broker.result_waiters:

@@ -151,7 +151,7 @@ class Restorer:
         home = self._home(queue).queue
         if home.dedup is None:
             home.dedup = Dedup()
-        home.dedup.add((key,), (message_id,), until - self.broker.offset, self.segment)
+        home.dedup.add_one(key, message_id, until - self.broker.offset, self.segment)
 
     def lease(self, ids: list[int], first: int, until: float, session: str | None) -> None:
         """Messages were leased, with consecutive lease numbers."""

@@ -4,8 +4,7 @@ One dict would do, but for its growth: with a million messages each step of it t
 million 500, and nobody is answered meanwhile. A page is small, so neither growth nor anything else
 takes longer than a page does, and a page in which little is left is made anew at that size.
 
-A page holds the ids that begin with the same bits, so a message is found by two look-ups. Callers
-on the hot path do these themselves: `pages[id >> PAGE_BITS][id]`.
+A page holds the ids that begin with the same bits, so a message is found by two look-ups.
 """
 
 from bisect import bisect_left
