@@ -4,7 +4,8 @@ Drivers: `storage/file.py`, `storage/memory.py`; `tests/storage_contract` is the
 must pass. What the lines of a journal say is no concern of a driver's: see `facts.py`.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from typing import Protocol
 
 Progress = Callable[[int, int], None]
@@ -105,7 +106,7 @@ class Journal(Protocol):
         """
         ...
 
-    def commit(self, *, sync: bool, alone: bool = False) -> Awaitable[None] | None:
+    def commit(self, *, sync: bool, alone: bool = False) -> "Future[None] | None":
         """Store what was appended as one batch.
 
         Call it only when no earlier commit is under way. Records appended after the call belong to
@@ -123,7 +124,8 @@ class Journal(Protocol):
                 stands holds up nobody else.
 
         Returns:
-            None when it is done already, else what to await; that can be so without `sync` too.
+            None when it is done already; else what knows when it is, since that is known at once
+            there, and an event loop would tell some turns later. That can be so without `sync` too.
 
         Raises:
             StorageFull: nothing of the batch was stored, and it is kept. Raised by this call, or
@@ -133,7 +135,7 @@ class Journal(Protocol):
         """
         ...
 
-    def sync(self) -> Awaitable[None] | None:
+    def sync(self) -> "Future[None] | None":
         """Make every committed batch survive a power cut. May overlap with `append` and `commit`.
 
         Raises:
@@ -141,7 +143,7 @@ class Journal(Protocol):
         """
         ...
 
-    def look_for_room(self) -> Awaitable[None] | None:
+    def look_for_room(self) -> "Future[None] | None":
         """Find out whether there is `room` again, if there was none; to be called now and then.
 
         Commits do it too. May overlap with all else. Does not fail.

@@ -23,6 +23,7 @@ it, and with half of its bytes done.
 import errno
 import os
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -194,6 +195,9 @@ class SimDisk:
 
     def now(self) -> float:
         return self.clock_s
+
+    def thread(self, name: str) -> Executor:
+        return ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
 
     def make_directory(self, path: Path) -> None:
         if path not in self._directories:

@@ -5,6 +5,9 @@ the rule of the sync policy. One batch is under way at a time; what is asked mea
 the next one, so the slower the disk, the larger the batches. Replies are given out in the order in
 which they were held.
 
+Whether a batch is stored is looked at when a turn of the loop ends, as well as when the loop tells:
+that takes it two turns more, and under load each of them takes 4 ms.
+
 When the disk is full, the journal keeps the batch, the replies stay held, and it is tried again and
 again until there is room. Meanwhile others are answered what they only ask, and PUTs are refused
 before they change anything: the broker is told how much the disk can take with each batch.
@@ -14,7 +17,8 @@ stops. Nothing is retried, since after a failed sync nobody knows what is on the
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sized
+from collections.abc import Callable, Sized
+from concurrent.futures import Future
 from typing import Protocol
 
 from qserver.broker.broker import Broker
@@ -74,6 +78,7 @@ class Committer:
         self._held: list[tuple[Recipient, bytes]] = []
         self._under_way: list[tuple[Recipient, bytes]] = []
         self._is_busy = False
+        self._waited: Future[None] | None = None
         self._has_failed = False
         self._is_draining = False
         self._lack: StorageFull | None = None
@@ -107,6 +112,9 @@ class Committer:
         What is moved to keep the journal small joins the batch: here, and not at the end of a turn,
         since under load every turn may end while a batch is under way.
         """
+        if self._waited is not None and self._waited.done():
+            self._commit_done(self._waited)  # and back to here
+            return
         if self._is_busy or self._has_failed:
             return
         if not self._is_dropping:
@@ -130,7 +138,7 @@ class Committer:
         if waited is None:
             self._looked_for_room()
         else:
-            asyncio.ensure_future(waited).add_done_callback(self._looked_for_room)
+            _tell(waited, self._looked_for_room)
 
     async def drain(self) -> None:
         """Wait until everything recorded is stored and synced, and every reply is given out.
@@ -152,7 +160,7 @@ class Committer:
         if not self._has_failed:
             waited = self._journal.sync()
             if waited is not None:
-                await waited
+                await asyncio.wrap_future(waited)
 
     def _hand_over(self, *, sync: bool) -> None:
         """Let the journal store what was recorded, or what it kept.
@@ -164,7 +172,7 @@ class Committer:
             self._is_new_segment = False
             self._checkpoint = Checkpoint(self._broker)
             self._tell_some()
-        waited: Awaitable[None] | None = None
+        waited: Future[None] | None = None
         lack: StorageFull | None = None
         try:
             waited = self._journal.commit(sync=sync, alone=len(self._clients) == 1)
@@ -180,7 +188,8 @@ class Committer:
             self._wait_for_room(lack)
         elif waited is not None:
             self._is_busy = True
-            asyncio.ensure_future(waited).add_done_callback(self._commit_done)
+            self._waited = waited
+            _tell(waited, self._commit_done)
         else:
             self._stored()
 
@@ -236,7 +245,10 @@ class Committer:
         self._held = []
         return held
 
-    def _commit_done(self, done: "asyncio.Future[None]") -> None:
+    def _commit_done(self, done: "Future[None]") -> None:
+        if done is not self._waited:
+            return  # a turn's end has seen it before the loop told
+        self._waited = None
         self._is_busy = False
         error = done.exception()
         if error is not None:
@@ -273,14 +285,14 @@ class Committer:
         if self._has_failed:
             return
         try:
-            waited: Awaitable[None] | None = self._journal.sync()
+            waited = self._journal.sync()
         except StorageError as error:
             self._fail(error)
             return
         if waited is not None:
-            asyncio.ensure_future(waited).add_done_callback(self._sync_done)
+            _tell(waited, self._sync_done)
 
-    def _sync_done(self, done: "asyncio.Future[None]") -> None:
+    def _sync_done(self, done: "Future[None]") -> None:
         error = done.exception()
         if isinstance(error, StorageError):
             self._fail(error)
@@ -297,3 +309,14 @@ class Committer:
         self._failed(error, len(abandoned))
         for recipient, _ in abandoned:
             recipient.abandon()
+
+
+def _tell(waited: "Future[None]", done: "Callable[[Future[None]], None]") -> None:
+    """Have the loop call it when that is done, which is told in another thread."""
+    loop = asyncio.get_running_loop()
+
+    def told(waited: "Future[None]") -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(done, waited)
+
+    waited.add_done_callback(told)

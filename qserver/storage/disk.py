@@ -1,7 +1,8 @@
 """What the file driver asks of the file system, and the real one.
 
-Everything that can fail or be lost goes through here, the clock that times it included, so a test
-can put a disk in its place that forgets what was not synced, fills up, or tears a write in two.
+Everything that can fail or be lost goes through here, with the clock that times it and the threads
+that wait for it. So a test can put a disk in its place that forgets what was not synced, fills up,
+or tears a write in two.
 Every call raises `OSError` as the operating system does.
 """
 
@@ -10,6 +11,7 @@ import fcntl
 import os
 import resource
 import time
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -27,6 +29,10 @@ class Disk(Protocol):
 
     def now(self) -> float:
         """Monotonic seconds."""
+        ...
+
+    def thread(self, name: str) -> Executor:
+        """One that does what it is given, one after the other."""
         ...
 
     def make_directory(self, path: Path) -> None:
@@ -111,6 +117,10 @@ class RealDisk:
     sync = staticmethod(os.fdatasync)
     truncate = staticmethod(os.ftruncate)
     close = staticmethod(os.close)
+
+    def thread(self, name: str) -> Executor:
+        """Begun with the first work."""
+        return ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
 
     def allocate(self, file: int, length: int) -> None:
         """Where the file system can't set blocks aside, zeros are written."""

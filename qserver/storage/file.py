@@ -28,8 +28,8 @@ What is done when the disk fails: `segment.py`.
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable, Generator, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Final
 
@@ -123,8 +123,8 @@ class FileJournal:
         self._disk = disk
         self._directory = directory
         self._lock = lock
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
-        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal-write")
+        self._syncer = disk.thread("journal")
+        self._writer = disk.thread("journal-write")
         self._room = Room(disk, directory, segment_bytes_max)
         self._end = End(disk, directory, recovery.Found(), self._room)
         self._end.refusal = f"{directory}: the journal has not been replayed"
@@ -188,7 +188,7 @@ class FileJournal:
         self.segment = end.segment if goes_on else self.position
         self._note_owner()
 
-    def commit(self, *, sync: bool, alone: bool = False) -> Awaitable[None] | None:
+    def commit(self, *, sync: bool, alone: bool = False) -> "Future[None] | None":
         """See `Journal`. One that rolls, or has segments to drop, does so in the thread."""
         assert not self._committing, "a commit while another is under way"
         end = self._end
@@ -209,7 +209,7 @@ class FileJournal:
             if not sync or self._may_sync_here(alone=alone):
                 self._store(batch)
                 return None
-        return self._in_thread(self._executor, self._store, batch)
+        return self._in_thread(self._syncer, self._store, batch)
 
     def _gather(self, *, sync: bool) -> Batch:
         """Make a batch of what was appended, and decide where the next one will be."""
@@ -226,24 +226,24 @@ class FileJournal:
             self.segment = self.position
         return batch
 
-    def sync(self) -> Awaitable[None] | None:
+    def sync(self) -> "Future[None] | None":
         """See `Journal`."""
         self._end.check_usable()
         if self._end.synced == self._end.size:
             return None
         self._syncs_under_way += 1
-        return self._in_thread(self._executor, self._sync)
+        return self._in_thread(self._syncer, self._sync)
 
     def drop_before(self, segment: int) -> None:
         """See `Journal`. Takes effect with the next commit, which may be one of no records."""
         assert segment <= self.segment, "dropping a segment that is still to come"
         self._oldest_needed = max(self._oldest_needed, segment)
 
-    def look_for_room(self) -> Awaitable[None] | None:
+    def look_for_room(self) -> "Future[None] | None":
         """See `Journal`."""
         if self._room.left or self._end.refusal:
             return None
-        return self._in_thread(self._executor, self._room.look)
+        return self._in_thread(self._syncer, self._room.look)
 
     def stats(self) -> dict[str, int | float | str]:
         """Sizes and ages; `storage_error` is empty while all is well."""
@@ -269,7 +269,7 @@ class FileJournal:
         if self._lock < 0:
             return
         self._writer.shutdown()
-        self._executor.shutdown()
+        self._syncer.shutdown()
         try:
             self._end.close()
         finally:
@@ -289,16 +289,15 @@ class FileJournal:
 
     @staticmethod
     def _in_thread(
-        executor: ThreadPoolExecutor, work: Callable[..., None], *args: object
-    ) -> Awaitable[None] | None:
+        thread: Executor, work: Callable[..., None], *args: object
+    ) -> "Future[None] | None":
         """Run it beside the loop; where none runs, here."""
         try:
-            loop = asyncio.get_running_loop()
+            asyncio.get_running_loop()
         except RuntimeError:
             work(*args)
             return None
-        # Shielded: a caller that no longer waits must not take the batch out of the queue.
-        return asyncio.shield(loop.run_in_executor(executor, work, *args))
+        return thread.submit(work, *args)
 
     def _store(self, batch: Batch) -> None:
         try:

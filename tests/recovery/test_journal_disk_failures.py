@@ -220,7 +220,7 @@ async def test_a_failure_in_the_thread_reaches_who_waits_and_what_was_queued_beh
     journal.append(record(0))
     first = journal.commit(sync=True)
     assert first is not None
-    await first
+    await asyncio.wrap_future(first)
     journal.append(record(1))
     assert journal.commit(sync=False) is None
     disk.fail("sync", errno.EIO)
@@ -229,7 +229,9 @@ async def test_a_failure_in_the_thread_reaches_who_waits_and_what_was_queued_beh
     second = journal.commit(sync=True)
     assert under_way is not None
     assert second is not None
-    results = await asyncio.gather(under_way, second, return_exceptions=True)
+    results = await asyncio.gather(
+        *map(asyncio.wrap_future, (under_way, second)), return_exceptions=True
+    )
     assert [type(result) for result in results] == [StorageFailed, StorageFailed]
     journal.close()
 
@@ -240,7 +242,7 @@ async def test_a_sync_behind_a_failed_commit_is_not_made() -> None:
     journal.append(record(0))
     first = journal.commit(sync=True)
     assert first is not None
-    await first
+    await asyncio.wrap_future(first)
     journal.append(record(1))
     assert journal.commit(sync=False) is None
     disk.fail("sync", errno.EIO)
@@ -249,6 +251,8 @@ async def test_a_sync_behind_a_failed_commit_is_not_made() -> None:
     under_way = journal.sync()
     assert commit is not None
     assert under_way is not None
-    results = await asyncio.gather(commit, under_way, return_exceptions=True)
+    results = await asyncio.gather(
+        *map(asyncio.wrap_future, (commit, under_way)), return_exceptions=True
+    )
     assert [type(result) for result in results] == [StorageFailed, StorageFailed]
     journal.close()

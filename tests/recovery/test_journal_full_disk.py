@@ -1,5 +1,6 @@
 """The disk is full: the end of messages goes on from the reserve, then waits; nothing is lost."""
 
+import asyncio
 import errno
 
 import pytest
@@ -233,15 +234,15 @@ async def test_a_full_disk_in_the_thread_keeps_the_batch_too() -> None:
     assert journal.position == 2
     assert under_way is not None
     with pytest.raises(StorageFull):
-        await under_way
+        await asyncio.wrap_future(under_way)
     looked = journal.look_for_room()
     assert looked is not None
-    await looked
+    await asyncio.wrap_future(looked)
     disk.room = None
     for _ in range(2):
         under_way = journal.commit(sync=False)
         assert under_way is not None  # while there is no room, everything is done in the thread
-        await under_way
+        await asyncio.wrap_future(under_way)
     disk.crash(everything)
     assert stored(disk) == [record(0), record(1)]
 
@@ -263,5 +264,5 @@ async def test_what_is_under_way_is_taken_off_the_room_already() -> None:
     under_way = journal.commit(sync=True)
     assert journal.room == before - len(record(0))
     assert under_way is not None
-    await under_way
+    await asyncio.wrap_future(under_way)
     journal.close()

@@ -11,6 +11,7 @@ killed: whatever it had scheduled never happens.
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from contextvars import ContextVar
 from random import Random
 from typing import Any
@@ -27,6 +28,45 @@ TURNS_MAX = 2_000
 
 class Stuck(AssertionError):
     """Everybody waits, and nothing will ever happen; or something happens without end."""
+
+
+class SimThread(Executor):
+    """Does what it is given after a while, one after the other."""
+
+    def __init__(self, loop: "SimLoop", chance: Random) -> None:
+        self._loop = loop
+        self._chance = chance
+        self._free_at = 0.0
+
+    def submit(self, func: Callable[..., Any], *args: Any) -> "Future[Any]":  # type: ignore[override]
+        """As an executor does."""
+        future: Future[Any] = Future()
+        begins = self._loop.time() + self._chance.choice((0.0, 1e-5, 1e-3))
+        self._free_at = max(begins, self._free_at)
+        self._loop.call_at(self._free_at, self._work, future, func, args)
+        return future
+
+    def _work(self, future: "Future[Any]", func: Callable[..., Any], args: Any) -> None:
+        loop = self._loop
+        if self._free_at > loop.time():  # what was before took longer than was known
+            loop.call_at(self._free_at, self._work, future, func, args)
+            return
+        result: Any = None
+        error: Exception | None = None
+
+        def work() -> None:
+            nonlocal result, error
+            try:
+                result = func(*args)
+            except Exception as caught:  # noqa: BLE001 - it is the waiting caller's
+                error = caught
+
+        took = loop.work(work)
+        self._free_at = loop.time() + took
+        if error is None:
+            loop.call_later(took, future.set_result, result)
+        else:
+            loop.call_later(took, future.set_exception, error)
 
 
 class SimLoop(asyncio.BaseEventLoop):
@@ -49,7 +89,6 @@ class SimLoop(asyncio.BaseEventLoop):
         self._selector = self
         self._turns = 0
         self._clock_resolution = 1e-9
-        self._threads_are_free_at: dict[object, float] = {}
         self._spent_in_thread: float | None = None
 
     # --- time ------------------------------------------------------------------------------------
@@ -97,54 +136,23 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def kill(self, process: int) -> None:
         """Nothing that the process has scheduled happens."""
-        self._threads_are_free_at.clear()
         for handle in [*self._ready, *self._scheduled]:
             context = handle._context  # type: ignore[attr-defined]
             if context.get(PROCESS, 0) == process:
                 handle.cancel()
 
-    def run_in_executor(  # type: ignore[override]
-        self, executor: object, func: Callable[..., Any], *args: Any
-    ) -> "asyncio.Future[Any]":
-        """Work of one of the journal's threads: begun after a while, one after the other."""
-        future = self.create_future()
-        free_at = self._threads_are_free_at.get(executor, 0.0)
-        begins = max(self._now + self._chance.choice((0.0, 1e-5, 1e-3)), free_at)
-        self._threads_are_free_at[executor] = begins
-        self.call_at(begins, self._work, executor, future, func, args)
-        return future
+    def thread(self) -> "SimThread":
+        """One that works beside the loop."""
+        return SimThread(self, self._chance)
 
-    def _work(
-        self,
-        executor: object,
-        future: "asyncio.Future[Any]",
-        func: Callable[..., Any],
-        args: Any,
-    ) -> None:
-        free_at = self._threads_are_free_at.get(executor, 0.0)
-        if free_at > self._now:  # what was before took longer than was known
-            self.call_at(free_at, self._work, executor, future, func, args)
-            return
+    def work(self, work: Callable[[], None]) -> float:
+        """Do what is a thread's work; answers how long it takes, since the loop goes on."""
         self._spent_in_thread = 0.0
-        result: Any = None
-        error: Exception | None = None
         try:
-            result = func(*args)
-        except Exception as caught:  # noqa: BLE001 - it is the waiting caller's
-            error = caught
+            work()
         finally:
             took, self._spent_in_thread = self._spent_in_thread, None
-        self._threads_are_free_at[executor] = self._now + took
-        self.call_later(took, self._worked, future, result, error)
-
-    @staticmethod
-    def _worked(future: "asyncio.Future[Any]", result: object, error: Exception | None) -> None:
-        if future.cancelled():
-            return
-        if error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(error)
+        return took
 
     async def create_server(  # type: ignore[override]
         self, factory: Any, *_args: Any, **_options: Any

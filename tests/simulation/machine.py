@@ -7,6 +7,7 @@ machine can lose power in the middle of a write, its disk can fail, fill up or b
 import errno
 import gc
 from collections.abc import Callable
+from concurrent.futures import Executor
 from contextvars import copy_context
 from pathlib import Path
 from random import Random
@@ -31,7 +32,7 @@ PAGE = 32
 
 
 class LoopDisk(SimDisk):
-    """A disk on the loop's time."""
+    """A disk on the loop's time, with threads of the loop's."""
 
     def __init__(self, loop: SimLoop) -> None:
         super().__init__()
@@ -39,6 +40,10 @@ class LoopDisk(SimDisk):
 
     def now(self) -> float:
         return self._loop.time()
+
+    def thread(self, name: str) -> Executor:
+        del name
+        return self._loop.thread()
 
 
 class Machine:

@@ -9,8 +9,10 @@ Segments should be about `SEGMENT_BYTES_MAX` long, so that the suite sees them r
 is room for, None for no end; nothing is reserved there that a commit could fall back on.
 """
 
+import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Final
 
@@ -69,7 +71,7 @@ def started(opener: Opener) -> tuple[Journal, list[bytes]]:
     return journal, [record + b"\n" for record in stored.split(b"\n")[:-1]]
 
 
-async def settle(done: Awaitable[None] | None) -> None:
+async def settle(done: "Future[None] | None") -> None:
     """Wait for a commit or a sync if it is not done yet."""
     if done is not None:
-        await done
+        await asyncio.wrap_future(done)

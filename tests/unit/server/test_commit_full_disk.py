@@ -72,7 +72,7 @@ class World:
         """Let the thread, and whatever waits for no time, come to an end."""
         self.committer.commit()
         for _ in range(20):
-            await asyncio.get_running_loop().run_in_executor(self.journal._executor, lambda: None)
+            await asyncio.get_running_loop().run_in_executor(self.journal._syncer, lambda: None)
             await asyncio.sleep(0)
 
     def fill(self, *, reserve: bool = True) -> None:

@@ -1,0 +1,56 @@
+"""A batch that the journal's thread has stored: known at the next end of a turn, and once."""
+
+import asyncio
+import errno
+import threading
+
+import pytest
+
+from qserver.errors import StorageFailed
+from tests.unit.server.test_commit_full_disk import World
+
+
+def wait_for_the_thread(world: World) -> None:
+    """And not for the loop, which does nothing meanwhile."""
+    world.journal._syncer.submit(lambda: None).result(60)
+
+
+async def test_the_end_of_a_turn_sees_what_the_loop_has_not_told() -> None:
+    world = World()
+    world.put()
+    world.committer.commit()
+    assert world.committer.is_busy
+    wait_for_the_thread(world)
+    assert world.client.told == []
+    world.committer.commit()
+    assert world.client.told == [b"OK 1"]
+    assert not world.committer.is_busy
+
+
+async def test_what_the_loop_tells_of_one_batch_late_does_not_end_the_next() -> None:
+    world = World()
+    world.put()
+    world.committer.commit()
+    wait_for_the_thread(world)
+    world.put()
+    ends = threading.Event()
+    world.disk.before_sync = lambda: None if ends.wait(60) else pytest.fail("it never ended")
+    world.committer.commit()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert world.client.told == [b"OK 1"]
+    assert world.committer.is_busy
+    ends.set()
+    await world.settle()
+    assert world.client.told == [b"OK 1", b"OK 2"]
+
+
+async def test_the_end_of_a_turn_sees_that_the_journal_has_failed() -> None:
+    world = World()
+    world.disk.fail("sync", errno.EIO)
+    world.put()
+    world.committer.commit()
+    wait_for_the_thread(world)
+    world.committer.commit()
+    assert world.client.told == [b"abandoned"]
+    assert [type(error) for error in world.failures] == [StorageFailed]
