@@ -143,6 +143,8 @@ class Committer:
     async def drain(self) -> None:
         """Wait until everything recorded is stored and synced, and every reply is given out.
 
+        Or until the journal has failed, which is told as ever.
+
         Raises:
             StorageFull: there is no room for it, and it was given up.
         """
@@ -157,10 +159,14 @@ class Committer:
             await self._idle.wait()
         if self._lack is not None:
             raise self._lack
-        if not self._has_failed:
+        if self._has_failed:
+            return
+        try:
             waited = self._journal.sync()
             if waited is not None:
                 await asyncio.wrap_future(waited)
+        except StorageError as error:
+            self._fail(error)
 
     def _hand_over(self, *, sync: bool) -> None:
         """Let the journal store what was recorded, or what it kept.

@@ -145,12 +145,20 @@ class RealDisk:
         )
 
     def make_directory(self, path: Path) -> None:
-        """Each new level is made durable in the level above it."""
-        if path.is_dir():
-            return
-        self.make_directory(path.parent)
-        path.mkdir(mode=0o700, exist_ok=True)
-        self.sync_directory(path.parent)
+        """Each level is made durable in the one above it before the next is made.
+
+        One that exists too: whoever made it may have been killed in between. If it may not be, it
+        is somebody else's.
+        """
+        is_new = not path.is_dir()
+        if is_new:
+            self.make_directory(path.parent)
+            path.mkdir(mode=0o700, exist_ok=True)
+        try:
+            self.sync_directory(path.parent)
+        except PermissionError:
+            if is_new:
+                raise
 
     def lock(self, path: Path) -> int:
         """The kernel gives such a lock up when its process ends, however it ends."""

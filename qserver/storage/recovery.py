@@ -174,14 +174,16 @@ class _Reading:
         return self.found
 
     def _settle(self, segment: int) -> None:
-        """Sync the newest segment, then read it from the device.
+        """Sync the newest segment and its name, then read it from the device.
 
-        The process that wrote it may have been killed between a write and its sync. And after a
-        sync that failed, memory may show what the device never stored.
+        The process that wrote it may have been killed between a write and its sync, or before a new
+        segment's name was durable. And after a sync that failed, memory may show what the device
+        never stored.
         """
         file = self.disk.open(segment_path(self.directory, segment))
         try:
             self.disk.sync(file)
+            self.disk.sync_directory(self.directory)
             self.disk.forget_cached(file)
         finally:
             self.disk.close(file)

@@ -1,5 +1,6 @@
 """A journal in a real directory: who may work there, and what is left alone."""
 
+import errno
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from qserver.errors import Damaged, Locked, NewerFormat, StorageFailed
+from qserver.storage.disk import RealDisk
 from qserver.storage.file import FileJournal, open_directory
 from tests.recovery.journals import record, store
 
@@ -44,6 +46,38 @@ def test_the_directory_and_its_parents_are_created_for_the_owner_alone(tmp_path:
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     modes = {stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()}
     assert (len(contents(directory)) > 2, modes) == (True, {0o600})
+
+
+class SyncedNames(RealDisk):
+    """A disk that notes where names were made durable, and may be forbidden to."""
+
+    def __init__(self, forbidden: set[Path] | None = None) -> None:
+        self.synced: list[Path] = []
+        self._forbidden = forbidden or set()
+
+    def sync_directory(self, path: Path) -> None:
+        if path in self._forbidden:
+            raise PermissionError(errno.EACCES, "forbidden")
+        self.synced.append(path)
+        super().sync_directory(path)
+
+
+def test_the_directory_is_durable_though_who_made_it_was_killed_before(tmp_path: Path) -> None:
+    directory = tmp_path / "a" / "b"
+    directory.mkdir(parents=True)
+    disk = SyncedNames()
+    disk.make_directory(directory)
+    assert disk.synced == [tmp_path / "a"]
+
+
+def test_a_directory_in_one_that_may_not_be_read_is_used_but_none_is_made_there(
+    tmp_path: Path,
+) -> None:
+    disk = SyncedNames(forbidden={tmp_path})
+    (tmp_path / "there").mkdir()
+    open_directory(tmp_path / "there", disk=disk).close()
+    with pytest.raises(StorageFailed, match="can't use the directory"):
+        open_directory(tmp_path / "new", disk=disk)
 
 
 def test_a_torn_end_is_kept_for_the_owner_alone(tmp_path: Path) -> None:

@@ -172,6 +172,18 @@ def test_what_was_committed_survives_the_end_of_the_process_at_any_change(script
 
 
 @SCRIPTS
+def test_a_power_cut_takes_nothing_that_was_confirmed_after_the_end_of_a_process(
+    script: Script,
+) -> None:
+    """The machine went on, so its memory shows what was never made durable: names, too."""
+    for change in changes_of(script):
+        disk, ledger = cut(script, change)
+        disk.kill()
+        disk.heal()
+        assert_goes_on(disk, ledger, new=1)
+
+
+@SCRIPTS
 @seeds(6, quick=2)
 def test_what_was_synced_survives_however_the_rest_is_torn(script: Script, seed: int) -> None:
     for change in changes_of(script):
@@ -221,14 +233,14 @@ def test_a_power_cut_while_segments_are_dropped_leaves_no_gap(seed: int) -> None
         assert found == everything_stored[-len(found) :]
 
 
-def assert_goes_on(disk: SimDisk, ledger: Ledger) -> None:
-    """What is stored after a repair survives the next power cut."""
+def assert_goes_on(disk: SimDisk, ledger: Ledger, new: int = 8) -> None:
+    """What is stored after a start survives the next power cut: here, eight are some segments."""
     journal, before = started(disk, SEGMENT_BYTES_MAX)
-    new = [b'{"new":%d}\n' % number for number in range(8)]
-    for one in new:
+    added = [b'{"new":%d}\n' % number for number in range(new)]
+    for one in added:
         store(journal, one)
     disk.crash()
     after = stored(disk)
-    assert after[-8:] == new
-    assert before[len(before) - len(after) + 8 :] == after[:-8]
-    assert_kept(after[:-8], ledger, ledger.synced)
+    assert after[-new:] == added
+    assert before[len(before) - len(after) + new :] == after[:-new]
+    assert_kept(after[:-new], ledger, ledger.synced)

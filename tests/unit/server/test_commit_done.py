@@ -54,3 +54,15 @@ async def test_the_end_of_a_turn_sees_that_the_journal_has_failed() -> None:
     world.committer.commit()
     assert world.client.told == [b"abandoned"]
     assert [type(error) for error in world.failures] == [StorageFailed]
+
+
+async def test_a_stop_whose_last_sync_fails_says_that_the_journal_has_failed() -> None:
+    world = World(sync_s=60.0)
+    world.put()
+    await world.settle()
+    world.put()
+    world.committer.commit()
+    world.disk.fail("sync", errno.EIO)
+    await world.committer.drain()
+    assert world.client.told == [b"OK 1", b"OK 2"]
+    assert [type(error) for error in world.failures] == [StorageFailed]
