@@ -7,6 +7,7 @@ import pytest
 
 from qserver.errors import StorageFailed
 from qserver.storage.file import FileJournal
+from qserver.storage.segment import NAMED_S
 from tests.recovery.journals import DIRECTORY, FIRST, journal_of, record, started, store, stored
 from tests.sim_disk import SimDisk
 
@@ -56,6 +57,8 @@ def test_a_file_that_was_removed_is_written_on_no_more(sync: bool) -> None:  # n
     journal, _ = started(disk)
     store(journal, record(0))
     disk.unlink(FIRST)
+    if not sync:
+        disk.clock_s += NAMED_S
     journal.append(record(1))
     with pytest.raises(StorageFailed, match=f"{FIRST.name}.*removed|removed.*{FIRST.name}"):
         journal.commit(sync=sync)
