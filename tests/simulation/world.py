@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from qserver.config import Config
+from qserver.config import LINGER_S, Config
 from qserver.server.offline import check
 from tests.sim_disk import PowerCut
 from tests.simulation import verdict
@@ -178,8 +178,10 @@ class World:
         for name in self._history.sessions:
             self._history.session_broken(name, now)
         if how in ("power cut", "failed") and self.plan.sync_s is not None:
-            # An interval begins with the first write after a sync, which itself takes its time.
-            window_s = self.plan.sync_s + 1.0 if self.plan.sync_s else now
+            # An interval begins with the first write after a sync, which itself takes its time. And
+            # a server whose disk has failed takes leave of its clients before it ends.
+            leave_s = LINGER_S if how == "failed" else 0.0
+            window_s = self.plan.sync_s + 1.0 + leave_s if self.plan.sync_s else now
             self._history.lost_power(now - window_s, now)
             self._has_settings = False
         if how == "power cut" and not self._history.may_delay(now):
