@@ -55,8 +55,8 @@ BATCH_BYTES_MAX: Final = BLANK_BYTES_MAX // 4
 """A larger batch is written as it is: what takes its time is its own bytes."""
 
 NAMED_S: Final = 0.01
-"""Where batches are not synced, it is not asked more often whether the file has a name: that takes 2
-to 3 us, as long as all the rest of such a batch."""
+"""Where batches are not synced, it is not asked more often whether the file has a name: that takes
+2 to 3 us, as long as all the rest of such a batch."""
 
 _BLANKS: Final = seal.BLANK * BLANK_BYTES_MAX
 
