@@ -21,7 +21,7 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 
-NEEDED = ("mypy>=2", "msgspec>=0.19", "structlog>=24")
+NEEDED = ("mypy>=2", "msgspec>=0.19", "structlog>=24", "zlib-ng>=0.5")
 """What a compiled build needs: mypyc is a part of mypy, which looks into the others for types."""
 
 ROOMS = ("wire", "broker", "dispatch")

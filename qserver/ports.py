@@ -4,7 +4,7 @@ Drivers: `storage/file.py`, `storage/memory.py`; `tests/storage_contract` is the
 must pass. What the lines of a journal say is no concern of a driver's: see `facts.py`.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Protocol
 
@@ -71,8 +71,8 @@ class Journal(Protocol):
         ...
 
     @property
-    def extend(self) -> Callable[[Iterable[bytes]], None]:
-        """Adds many records, in order; as `append`."""
+    def extend(self) -> Callable[[bytes, int], None]:
+        """Adds so many records that stand behind one another in one piece; as `append`."""
         ...
 
     @property

@@ -28,7 +28,7 @@ What is done when the disk fails: `segment.py`.
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Final
@@ -110,7 +110,7 @@ class FileJournal:
     Attributes:
         torn: what the replay cut from the journal's end, if anything.
         damaged: what repairs have given up so far: records and bytes.
-        position, segment, segment_bytes_max, is_kept, append, extend: see `Journal`.
+        position, segment, segment_bytes_max, is_kept, append: see `Journal`.
     """
 
     def __init__(self, disk: Disk, directory: Path, lock: int, segment_bytes_max: int) -> None:
@@ -129,15 +129,20 @@ class FileJournal:
         self._end = End(disk, directory, recovery.Found(), self._room)
         self._end.refusal = f"{directory}: the journal has not been replayed"
 
-        self._records: list[bytes] = []
+        self._records: list[bytes] = []  # or pieces of several
+        self._more = 0
         self.append: Callable[[bytes], None] = self._records.append
-        self.extend: Callable[[Iterable[bytes]], None] = self._records.extend
         self._kept: Batch | None = None
         self._oldest_needed = 1
         self._committing = False
         self._syncs_under_way = 0
         self._quick_syncs = 0
         self._bearable_syncs = 0
+
+    def extend(self, lines: bytes, count: int) -> None:
+        """See `Journal`."""
+        self._records.append(lines)
+        self._more += count - 1
 
     @property
     def size(self) -> int:
@@ -215,8 +220,10 @@ class FileJournal:
         """Make a batch of what was appended, and decide where the next one will be."""
         records, segment = self._records, self.segment
         lines = b"".join(records)
-        batch = Batch(segment, self.position, lines, len(records), self._oldest_needed, sync=sync)
+        count = len(records) + self._more
+        batch = Batch(segment, self.position, lines, count, self._oldest_needed, sync=sync)
         records.clear()
+        self._more = 0
         size = len(lines)
         self._room.take(size)
         self.position += 1

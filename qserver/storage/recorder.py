@@ -11,6 +11,7 @@ that needs no quoting; free text is quoted.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from math import ceil, floor
 from typing import Any, Final
 
@@ -60,7 +61,8 @@ class JournalRecorder:
             queue,
             int(put_at * 1000),
         )
-        self._extend([record % put for put in enumerate(bodies, first)])
+        puts = chain.from_iterable(enumerate(bodies, first))
+        self._extend(record * len(bodies) % tuple(puts), len(bodies))
 
     def put_run_with(
         self,
@@ -75,9 +77,10 @@ class JournalRecorder:
             b'{"op":"put_with","id":%%d,"queue":"%b","at_ms":%d,"dedup":"%%b"'
             b',"dedup_until_ms":%d,"body":%%b}\n' % (queue, int(put_at * 1000), _ms(dedup_until))
         )
-        ids = range(first, first + len(bodies))
-        encoded = map(str.encode, keys)
-        self._extend([record % put for put in zip(ids, encoded, bodies, strict=True)])
+        count = len(bodies)
+        ids = range(first, first + count)
+        puts = chain.from_iterable(zip(ids, map(str.encode, keys), bodies, strict=True))
+        self._extend(record * count % tuple(puts), count)
 
     def put_with(
         self,

@@ -33,7 +33,11 @@ else, and `grep -v '^{"seal"'` leaves the records. The header needs no checksum 
 import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
-from zlib import crc32
+
+try:
+    from zlib_ng.zlib_ng import crc32  # the same checksum in a tenth of the time, by an extra
+except ImportError:
+    from zlib import crc32
 
 FORMAT: Final = 1
 """The version that this code writes, and the highest that it reads."""

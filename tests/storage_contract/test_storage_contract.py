@@ -57,7 +57,7 @@ def test_a_new_journal_is_empty_and_counts_from_one(opener: Opener) -> None:
 def test_many_records_are_added_as_they_would_be_one_by_one(opener: Opener) -> None:
     journal, _ = started(opener)
     journal.append(A)
-    journal.extend([B, C])
+    journal.extend(B + C, 2)
     journal.append(A)
     assert journal.pending_bytes == len(A + B + C + A)
     assert journal.commit(sync=True) is None

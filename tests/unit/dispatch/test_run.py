@@ -75,7 +75,7 @@ def told(sim: Sim, pieces: list[bytes]) -> tuple[bytes, list[bytes]]:
     for piece in pieces:
         peer.hear(piece)
         sim.turn()
-    records = list(sim.journal._records)
+    records = b"".join(sim.journal._records).splitlines(keepends=True)
     sim.stores = True
     sim.turn()
     check_books(sim.broker)

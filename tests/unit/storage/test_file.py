@@ -260,3 +260,16 @@ def test_a_start_makes_durable_what_a_killed_process_left() -> None:
     journal = open_directory(DIRECTORY, disk=disk)
     assert list(journal.replay()) == [(1, RECORD)]
     journal.close()
+
+
+def test_a_seal_says_how_many_records_it_closes_in_however_few_pieces_they_came() -> None:
+    disk = SimDisk()
+    journal = started(disk)
+    for _ in range(2):
+        journal.append(RECORD)
+        journal.extend(RECORD * 3, 3)
+        journal.commit(sync=False)
+    journal.append(RECORD)
+    journal.commit(sync=False)
+    assert re.findall(rb'"records":(\d+)', disk.files()[str(SEGMENT)]) == [b"4", b"4", b"1"]
+    journal.close()

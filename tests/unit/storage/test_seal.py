@@ -1,5 +1,7 @@
 """The bytes of a segment."""
 
+import subprocess
+import sys
 from zlib import crc32
 
 from hypothesis import given
@@ -34,6 +36,23 @@ def test_the_documented_segment_is_one() -> None:
     records = b'{"put":1}\n{"put":2}\n'
     line, _ = seal.seal(0, 1, records, 2, synced=len(seal.header(1, 0)), oldest=1)
     assert seal.header(1, 0) + records + line == content[: content.index(b'{"ack"')]
+
+
+@given(st.binary(max_size=10_000), st.integers(0, 2**32 - 1))
+def test_the_checksum_is_the_one_of_zlib_with_and_without_the_extra(part: bytes, prev: int) -> None:
+    assert seal.crc32(part, prev) == crc32(part, prev)
+    assert seal.crc32(memoryview(part)[1:], prev) == crc32(part[1:], prev)
+
+
+def test_without_the_extra_the_checksum_comes_from_zlib() -> None:
+    hidden = "import sys; sys.modules['zlib_ng'] = None\n"
+    told = subprocess.run(
+        [sys.executable, "-c", hidden + "from qserver.storage import seal; print(seal.crc32)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout == f"{crc32}\n"
 
 
 def test_no_seal_is_longer_than_its_bound() -> None:
