@@ -29,6 +29,7 @@ class Lease:
     Attributes:
         until: it can't have ended by itself before.
         settled_at: when somebody sent what could end it, inf before.
+        may_be_undone: the power failed so soon that it may never have been stored.
     """
 
     number: int
@@ -40,6 +41,7 @@ class Lease:
     failures: int
     losses: int
     settled_at: float = inf
+    may_be_undone: bool = False
 
 
 @dataclass(eq=False)
@@ -219,7 +221,11 @@ class History:
 
     def acked(self, put: Put, lease: Lease, now: float) -> None:
         """An ACK was answered OK."""
-        later = [other.number for other in put.leases if other.number > lease.number]
+        later = [
+            other.number
+            for other in put.leases
+            if other.number > lease.number and not other.may_be_undone
+        ]
         if later:
             raise Violation(f"lease {lease.number} of message {put.id} was settled after {later}")
         if put.is_final:
@@ -285,6 +291,7 @@ class History:
             put.not_before = -inf
             for lease in put.leases:
                 lease.until = -inf
+                lease.may_be_undone |= lease.told_at >= since
         for purge in self.purges:
             purge.told_at = inf
         self.paused.clear()

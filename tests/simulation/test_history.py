@@ -279,3 +279,15 @@ def test_a_power_cut_may_undo_what_was_told_since_the_last_sync_and_nothing_else
     told.history.lost_power(since=9.0, now=10.0)
     with pytest.raises(Violation, match=r"message 3 .* is lost"):
         told.judge()
+
+
+def test_a_power_cut_may_undo_a_lease_so_that_the_one_before_is_settled(told: Account) -> None:
+    told.put(1, at=1.0)
+    told.put(2, at=1.0)
+    first, other = told.get(1, 1, lease_s=1.0), told.get(2, 2, lease_s=1.0)
+    told.get(2, 3, at=3.5, deliveries=2, losses=1)
+    told.get(1, 4, at=5.0, deliveries=2, losses=1)
+    told.history.lost_power(since=4.0, now=6.0)
+    told.ack(first, 7.0)
+    with pytest.raises(Violation, match=r"lease 2 of message 2 was settled after \[3\]"):
+        told.ack(other, 7.0)
