@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from math import inf
 from random import Random
 from typing import Any
 
@@ -65,7 +66,8 @@ class World:
             self._loop, self._network, Random(f"machine {plan.seed}"), config, self._down
         )
         self._machine.sync_s = plan.disk_sync_s
-        self._is_without_power = False
+        self._is_without_power = False  # or so soon after that the journal doesn't know this boot
+        self._started_at = inf
         self._has_settings = True
         self._tasks: set[asyncio.Task[None]] = set()
         self._boots: asyncio.TimerHandle | None = None
@@ -168,13 +170,19 @@ class World:
             self._tasks.add(self._loop.create_task(self._set_up()))
         if not self._machine.boot() and self._boots is None:
             self._boots = self._loop.call_later(1.0, self._boot)
+        if self._machine.server is not None:
+            self._started_at = self._loop.time()
         self.tell("world", "the server starts" if self._machine.server else "no start")
 
     def _down(self, how: str) -> None:
         """A server's life has ended; another one begins after a while."""
         self.tell("world", f"the server has ended: {how}")
         now = self._loop.time()
-        self._is_without_power = how == "power cut"
+        if how == "power cut":
+            self._is_without_power = True
+        elif now - self._started_at > 1.0:
+            self._is_without_power = False
+        self._started_at = inf
         for name in self._history.sessions:
             self._history.session_broken(name, now)
         if how in ("power cut", "failed") and self.plan.sync_s is not None:
