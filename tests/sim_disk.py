@@ -104,6 +104,7 @@ class SimDisk:
         self.sync_s = 0.0
         self.clock_s = 0.0
         self.before_sync: Callable[[], None] = lambda: None
+        self.before_unlink: Callable[[], None] = lambda: None
         self._power_cut_at: int | None = None
         self._faults: list[_Fault] = []
         self._directories: dict[Path, dict[str, _File]] = {}
@@ -296,6 +297,7 @@ class SimDisk:
         held.content, held.dropped = bytearray(held.durable), False
 
     def unlink(self, path: Path) -> None:
+        self.before_unlink()
         self._at(path)
         self._change("unlink", path)
         del self._directories[path.parent][path.name]

@@ -18,9 +18,9 @@ making room takes its time. On a small disk segments are small, so that working 
 some be dropped, which makes room.
 
 Dropping: `drop_before` only notes the segment. The next commit's seal says that older ones are not
-needed, is synced, and then they are unlinked, oldest first. So it costs the loop nothing, nothing
-that replaces a dropped record can be lost after it, and a segment that is missing without a seal
-that says so was lost.
+needed, and is synced; then they are unlinked, oldest first, in a thread that nobody waits for:
+that can take seconds. So it costs the loop nothing, nothing that replaces a dropped record can be
+lost after it, and a segment that is missing without a seal that says so was lost.
 
 What is done when the disk fails: `segment.py`.
 """
@@ -125,6 +125,8 @@ class FileJournal:
         self._lock = lock
         self._syncer = disk.thread("journal")
         self._writer = disk.thread("journal-write")
+        self._remover = disk.thread("journal-drop")
+        self._is_removing = False
         self._room = Room(disk, directory, segment_bytes_max)
         self._end = End(disk, directory, recovery.Found(), self._room)
         self._end.refusal = f"{directory}: the journal has not been replayed"
@@ -194,11 +196,11 @@ class FileJournal:
         self._note_owner()
 
     def commit(self, *, sync: bool, alone: bool = False) -> "Future[None] | None":
-        """See `Journal`. One that rolls, or has segments to drop, does so in the thread."""
+        """See `Journal`. One that rolls, or says what is dropped, does so in the thread."""
         assert not self._committing, "a commit while another is under way"
         end = self._end
         end.check_usable()
-        drops = self._oldest_needed > end.oldest > 0
+        drops = self._oldest_needed > end.dropped_before
         batch = self._kept
         if batch is None:
             if not self._records and not drops:
@@ -214,7 +216,12 @@ class FileJournal:
             if not sync or self._may_sync_here(alone=alone):
                 self._store(batch)
                 return None
-        return self._in_thread(self._syncer, self._store, batch)
+        waited = self._in_thread(self._syncer, self._store, batch)
+        if waited is None:
+            self._remove_dropped()
+        elif drops:
+            waited.add_done_callback(self._begin_to_remove)
+        return waited
 
     def _gather(self, *, sync: bool) -> Batch:
         """Make a batch of what was appended, and decide where the next one will be."""
@@ -247,7 +254,8 @@ class FileJournal:
         self._oldest_needed = max(self._oldest_needed, segment)
 
     def look_for_room(self) -> "Future[None] | None":
-        """See `Journal`."""
+        """See `Journal`. What could not be removed is tried again too."""
+        self._begin_to_remove()
         if self._room.left or self._end.refusal:
             return None
         return self._in_thread(self._syncer, self._room.look)
@@ -275,8 +283,8 @@ class FileJournal:
         """See `Journal`. After a failure it only gives up the lock."""
         if self._lock < 0:
             return
-        self._writer.shutdown()
-        self._syncer.shutdown()
+        for thread in (self._writer, self._syncer, self._remover):
+            thread.shutdown()
         try:
             self._end.close()
         finally:
@@ -324,6 +332,18 @@ class FileJournal:
             self._note_sync(self._end.last_sync_s)
         finally:
             self._syncs_under_way -= 1
+
+    def _begin_to_remove(self, _: object = None) -> None:
+        end = self._end
+        if 0 < end.oldest < end.dropped_before and not self._is_removing and not end.refusal:
+            self._is_removing = True
+            self._remover.submit(self._remove_dropped)
+
+    def _remove_dropped(self) -> None:
+        try:
+            self._end.remove_dropped()
+        finally:
+            self._is_removing = False
 
     def _note_sync(self, took: float) -> None:
         self._quick_syncs = self._quick_syncs + 1 if took < _QUICK_S else 0

@@ -103,11 +103,12 @@ class End:
     """Writes batches behind the last one. Its calls may come from a thread, one at a time.
 
     But for `sync`, which may run beside the `store` of a batch that needs neither a sync nor a new
-    segment.
+    segment; and for `remove_dropped`, which may run beside either: nothing is added up by both.
 
     Attributes:
         refusal: why nothing more is written; empty while all is well.
         oldest: the oldest segment that exists; 0 if none does.
+        dropped_before: older segments are not needed: a seal says so that survives a power cut.
         segment: the one whose file is written on; 0 if there is none yet.
         size: its length in bytes, without the blank lines at its end.
         bytes_max: where blank lines end at the latest.
@@ -119,6 +120,7 @@ class End:
     def __init__(self, disk: Disk, directory: Path, found: Found, room: Room) -> None:
         self.refusal = ""
         self.oldest = min(found.sizes, default=0)
+        self.dropped_before = found.chain.oldest
         self.segment = 0
         self.size = 0
         self.bytes_max = 0
@@ -130,7 +132,8 @@ class End:
         self._room = room
         self._chain = found.chain
         self._sizes = found.sizes  # of every segment that exists; behind the times for the newest
-        self._older_bytes = 0  # of all but the newest
+        self._ended_bytes = 0  # of all that there ever were but the newest
+        self._removed_bytes = 0
         self._syncs_in_row = 0
         self._named_until = 0.0
         self._file = -1
@@ -138,7 +141,7 @@ class End:
         if found.sizes:
             self.segment = max(found.sizes)
             self.size = self.synced = self._length = found.sizes[self.segment]
-            self._older_bytes = sum(found.sizes.values()) - self.size
+            self._ended_bytes = sum(found.sizes.values()) - self.size
             self._file = disk.open(segment_path(directory, self.segment))
 
     @property
@@ -149,7 +152,7 @@ class End:
     @property
     def journal_bytes(self) -> int:
         """Length of all segments together, without blank lines."""
-        return self._older_bytes + self.size
+        return self._ended_bytes - self._removed_bytes + self.size
 
     def store(self, batch: Batch) -> None:
         """Write one batch, with all that has to come before and after it.
@@ -166,12 +169,10 @@ class End:
             while not self._is_written(batch, now):
                 pass  # each time with less of a reserve
             self._room.look_if_due(now)
-            drops = batch.oldest > self.oldest
-            if sync or drops:
+            if sync or batch.oldest > self.dropped_before:
                 self.sync()
+                self.dropped_before = batch.oldest
             self._syncs_in_row = self._syncs_in_row + 1 if sync else 0
-            if drops:
-                self._unlink_before(batch.oldest)
         except OSError as error:
             raise self._broken("can't write", error) from error
 
@@ -192,6 +193,26 @@ class End:
         # A batch stored meanwhile may have made the file longer; it counts from then on.
         self.synced = max(size, self.synced)
         self.unsynced_since = None if self.size == size else begun
+
+    def remove_dropped(self) -> None:
+        """Oldest first, and each for good, so that what a crash leaves is in one piece.
+
+        It may take seconds: some disks are told of each block that is free again. Some file systems
+        need room to remove a file; without it, it is to be tried again.
+
+        Raises:
+            StorageFailed: nothing more is written.
+        """
+        self.check_usable()
+        try:
+            for older in [number for number in list(self._sizes) if number < self.dropped_before]:
+                self._disk.unlink(segment_path(self._directory, older))
+                self._disk.sync_directory(self._directory)
+                self._removed_bytes += self._sizes.pop(older)
+                self.oldest = next(iter(self._sizes))
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise self._broken("can't remove a segment", error) from error
 
     def check_usable(self) -> None:
         """Raise `StorageFailed` if nothing more is written."""
@@ -295,7 +316,7 @@ class End:
         if self._file >= 0:
             self._disk.close(self._file)
             self._sizes[self.segment] = self.size
-            self._older_bytes += self.size
+            self._ended_bytes += self.size
         self._file, self.segment = file, segment
         self.oldest = self.oldest or segment
         self.size = self.synced = self._length = self._sizes[segment] = len(header)
@@ -309,22 +330,6 @@ class End:
             self._disk.unlink(path)
             raise
         return file
-
-    def _unlink_before(self, segment: int) -> None:
-        """Oldest first, and each for good, so that what a crash leaves is in one piece.
-
-        Some file systems need room to remove a file; without it the next commit tries again.
-        """
-        for older in [number for number in self._sizes if number < segment]:
-            try:
-                self._disk.unlink(segment_path(self._directory, older))
-            except OSError as error:
-                if error.errno in NO_ROOM:
-                    return
-                raise
-            self._disk.sync_directory(self._directory)
-            self._older_bytes -= self._sizes.pop(older)
-            self.oldest = next(iter(self._sizes))
 
     def _broken(self, what: str, error: OSError) -> StorageFailed:
         """Refuse everything from now on."""

@@ -1,12 +1,14 @@
 """Where a commit is done: here or in the thread."""
 
 import asyncio
+import errno
 import re
 import threading
 from pathlib import Path
 
 import pytest
 
+from qserver.errors import StorageFailed
 from qserver.storage.file import FileJournal, open_directory
 from tests.sim_disk import SimDisk, everything
 
@@ -117,11 +119,100 @@ async def test_a_commit_that_begins_a_segment_is_done_in_the_thread() -> None:
 
 
 async def test_a_commit_that_drops_segments_is_done_in_the_thread() -> None:
-    journal = started(SimDisk(), segment_bytes_max=2000)
+    journal = await with_two_segments(SimDisk())
+    assert [await commit(journal, sync=False) for _ in range(2)] == [False, True]
+    wait_for_removal(journal)
+    assert journal.stats()["segments"] == 1
+    journal.close()
+
+
+async def with_two_segments(disk: SimDisk) -> FileJournal:
+    """The older one to be dropped with the next commit."""
+    journal = started(disk, segment_bytes_max=2000)
     while journal.stats()["segments"] != 2:
         await commit(journal, sync=False)
     journal.drop_before(journal.segment)
-    assert [await commit(journal, sync=False) for _ in range(2)] == [False, True]
+    return journal
+
+
+def wait_for_removal(journal: FileJournal) -> None:
+    journal._remover.submit(lambda: None).result(60)
+
+
+async def test_nobody_waits_while_a_dropped_segment_is_removed() -> None:
+    disk = SimDisk()
+    journal = await with_two_segments(disk)
+    ends = threading.Event()
+    disk.before_unlink = lambda: None if ends.wait(60) else pytest.fail("it never ended")
+    assert not await commit(journal, sync=False)
+    assert await commit(journal, sync=False)
+    assert not await commit(journal, sync=True)
+    journal.drop_before(journal.segment)
+    journal.look_for_room()
+    assert journal.stats()["segments"] == 2
+    assert SEGMENT in map(Path, disk.files())
+    ends.set()
+    wait_for_removal(journal)
+    assert journal.stats()["segments"] == 1
+    assert journal.size == sum(
+        len(content) for path, content in disk.files().items() if "journal-" in path
+    )
+    journal.close()
+
+
+async def test_a_segment_that_there_was_no_room_to_remove_is_tried_again() -> None:
+    disk = SimDisk()
+    journal = await with_two_segments(disk)
+    disk.fail("unlink", errno.ENOSPC)
+    await commit(journal, sync=False)
+    wait_for_removal(journal)
+    assert journal.stats()["segments"] == 2
+    assert await commit(journal, sync=False)
+    journal.look_for_room()
+    wait_for_removal(journal)
+    assert journal.stats()["segments"] == 1
+    journal.close()
+
+
+async def test_a_removal_that_fails_stops_the_journal_before_the_next_batch() -> None:
+    disk = SimDisk()
+    journal = await with_two_segments(disk)
+    disk.fail("unlink", errno.EPERM)
+    await commit(journal, sync=False)
+    wait_for_removal(journal)
+    with pytest.raises(StorageFailed, match="can't remove a segment"):
+        await commit(journal, sync=False)
+    journal.close()
+
+
+async def test_a_close_waits_for_what_is_being_removed() -> None:
+    disk = SimDisk()
+    journal = await with_two_segments(disk)
+    ends = threading.Event()
+    disk.before_unlink = lambda: None if ends.wait(60) else pytest.fail("it never ended")
+    await commit(journal, sync=False)
+    closing = threading.Thread(target=journal.close)
+    closing.start()
+    closing.join(0.01)
+    assert closing.is_alive()
+    ends.set()
+    closing.join(60)
+    assert not closing.is_alive()
+    assert SEGMENT not in map(Path, disk.files())
+
+
+async def test_what_a_killed_server_had_not_removed_yet_the_next_one_does() -> None:
+    disk = SimDisk()
+    journal = await with_two_segments(disk)
+    disk.fail("unlink", errno.ENOSPC)
+    await commit(journal, sync=False)
+    wait_for_removal(journal)
+    disk.kill()
+    journal = open_directory(DIRECTORY, disk=disk, segment_bytes_max=2000)
+    assert b"".join(records for _, records in journal.replay())
+    assert journal.stats()["segments"] == 2
+    journal.look_for_room()
+    wait_for_removal(journal)
     assert journal.stats()["segments"] == 1
     journal.close()
 
