@@ -31,7 +31,7 @@ MORE = (
     *("qserver/storage/recorder.py", "qserver/storage/memory.py"),
     *("qserver/storage/file.py", "qserver/storage/segment.py", "qserver/storage/room.py"),
     *("qserver/server/connection.py", "qserver/server/server.py"),
-    *("qserver/server/commit.py", "qserver/server/compactor.py"),
+    *("qserver/server/commit.py", "qserver/server/compactor.py", "qserver/server/busy_poll.py"),
 )
 """What else is compiled with them: each request by itself, or each turn, passes through these."""
 

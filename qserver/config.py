@@ -118,6 +118,7 @@ class Config:
     segment_bytes_max: int = 64 << 20
     connections_max: int = 10_000
     stall_s_max: float = 60.0
+    busy_poll: bool = True
     limits: Limits = field(default_factory=Limits)
 
     @property

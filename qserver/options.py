@@ -200,6 +200,13 @@ OPTIONS: Final[tuple[Callable[[Any], Any], ...]] = (
         help="A client that takes none of its replies for so long is cut off.",
     ),
     click.option(
+        "--busy-poll/--no-busy-poll",
+        default=_CONFIG.busy_poll,
+        show_default=True,
+        help="Look for the next request for a moment before going to sleep, while clients are that "
+        "quick.",
+    ),
+    click.option(
         "--log-format",
         type=click.Choice(["auto", "text", "json"]),
         default="auto",
@@ -260,6 +267,7 @@ def to_config(values: dict[str, Any]) -> Config:
         segment_bytes_max=values["segment_bytes_max"],
         connections_max=values["connections_max"],
         stall_s_max=values["stall_max"],
+        busy_poll=values["busy_poll"],
         limits=Limits(
             line_bytes_max=values["line_bytes_max"],
             count_max=values["count_max"],

@@ -34,6 +34,7 @@ from qserver.dispatch.client import Seen
 from qserver.dispatch.grammar import Grammar
 from qserver.errors import StorageError, StorageFull
 from qserver.ports import Journal, Progress
+from qserver.server.busy_poll import busy_poll_for
 from qserver.server.clock import Clock, clock_of_this_machine
 from qserver.server.commit import Committer
 from qserver.server.compactor import Compactor
@@ -105,6 +106,7 @@ class Server:
         self._turn_is_set = False
         self._turn_began = 0.0
         self._stalls = Stalls()
+        self._busy_poll = busy_poll_for(config)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._clock_timer: asyncio.TimerHandle | None = None
@@ -282,6 +284,8 @@ class Server:
         """
         if self._turn_is_set:
             return
+        if self._busy_poll is not None:
+            self._busy_poll.heard(began)
         if len(self._connections) > 1:
             self.end_turn_soon(began)
         else:
@@ -308,9 +312,20 @@ class Server:
             self.end_turn_soon()
         if self.broker.wheel.has_new_slot:
             self._set_timer(now)
-        took_s = self.now() - began
+        now = self.now()
+        took_s = now - began
         if took_s > STALL_S or took_s > self._stalls.longest_s:
             self._stalls.note(took_s)
+        # Beside a batch that is stored in a thread nobody looks on: the thread wants to run.
+        poll = self._busy_poll
+        if poll is not None and not self._committer.is_busy and poll.turned(now):
+            asyncio.get_running_loop().call_soon(self._look_on)
+
+    def _look_on(self) -> None:
+        """Keep the loop from sleeping, once more."""
+        assert self._busy_poll is not None
+        if self._busy_poll.looks_on(self.now()):
+            asyncio.get_running_loop().call_soon(self._look_on)
 
     def _let_go_on(self, now: float) -> None:
         to_go_on, self._to_go_on = self._to_go_on, {}

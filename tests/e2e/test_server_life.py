@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.process import PATIENCE_S, QServer
+from tests.e2e.vitals import cpu_s
 from tests.e2e.worker_process import wait_until
 
 
@@ -35,6 +36,21 @@ def test_a_signal_stops_an_idle_server_within_a_second_with_exit_code_0(
         assert time.monotonic() - began < 1
         assert idle.recv(10) == b""
     assert [line["event"].split(":")[0] for line in server.logged[-2:]] == ["stopping", "stopped"]
+
+
+@pytest.mark.hasty
+def test_a_server_that_was_asked_in_quick_succession_sleeps_when_nobody_asks_any_more(
+    tmp_path: Path,
+) -> None:
+    with QServer(tmp_path, "--memory-only") as server, server.connect() as sock:
+        for _ in range(5000):
+            sock.sendall(b"PING\n")
+            assert sock.recv(10) == b"OK\n"
+        before = cpu_s(server)
+        time.sleep(0.5)
+        assert cpu_s(server) - before < 0.1
+        sock.sendall(b"PING\n")
+        assert sock.recv(10) == b"OK\n"
 
 
 def test_a_stop_ends_waiting_gets_with_nothing_and_answers_what_was_read(tmp_path: Path) -> None:

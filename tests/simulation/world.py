@@ -61,7 +61,12 @@ class World:
         self._begins = self._loop.time()
         self._verdict: asyncio.Future[None] = self._loop.create_future()
         self._is_impatient = True
-        config = replace(Config(), sync_s=plan.sync_s, segment_bytes_max=plan.segment_bytes_max)
+        config = replace(
+            Config(),
+            sync_s=plan.sync_s,
+            segment_bytes_max=plan.segment_bytes_max,
+            busy_poll=False,  # time stands still while the loop looks on
+        )
         self._machine = Machine(
             self._loop, self._network, Random(f"machine {plan.seed}"), config, self._down
         )

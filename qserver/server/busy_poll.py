@@ -1,0 +1,78 @@
+"""Busy polling: not to sleep where the next request comes sooner than one is awake again.
+
+A client that sends a request, waits for its reply and sends the next is back within some 10 or 20
+us. To sleep for that long and be woken costs more CPU than to look again and again, and the client
+waits for it. So after a turn the loop goes on looking for a moment, as long as that is rewarded:
+
+    in time    ── so many requests in a row came within the window ──►  the loop looks on
+    too late   ── a window went by in vain ──►  it sleeps, and wants twice as many in a row before
+                  it tries again; or the least, if what it did before was worth it
+
+So who asks seldom, or from afar, costs nothing; an idle server sleeps; and on a crowded machine,
+where a client gets no core while the server looks, it is soon given up.
+"""
+
+import os
+from typing import Final
+
+from qserver.config import Config
+
+WINDOW_S: Final = 0.00005
+"""So long the loop looks on: two or three times what going to sleep and waking up costs."""
+
+IN_ROW_MIN: Final = 8
+"""So many requests in a row must have come within the window."""
+
+IN_ROW_MAX: Final = 4096
+
+WORTH: Final = 64
+"""A window in vain is made good by so many requests that came in time."""
+
+
+class BusyPoll:
+    """What the loop is to do after a turn. Times are seconds of the monotonic clock.
+
+    Attributes:
+        is_polling: whether the loop looks on.
+    """
+
+    def __init__(self, window_s: float = WINDOW_S) -> None:
+        self.is_polling = False
+        self._window_s = window_s
+        self._turned_at = 0.0
+        self._in_row = 0
+        self._needed = IN_ROW_MIN
+
+    def heard(self, now: float) -> None:
+        """The first request of a turn was heard."""
+        self._in_row = self._in_row + 1 if now - self._turned_at < self._window_s else 0
+
+    def turned(self, now: float) -> bool:
+        """A turn has ended; answers whether to begin to look on."""
+        self._turned_at = now
+        if self.is_polling or self._in_row < self._needed:
+            return False
+        self.is_polling = True
+        return True
+
+    def looks_on(self, now: float) -> bool:
+        """Nothing was heard so far; answers whether to look once more."""
+        if now - self._turned_at < self._window_s:
+            return True
+        is_worth_it = self._in_row >= self._needed + WORTH
+        self._needed = IN_ROW_MIN if is_worth_it else min(2 * self._needed, IN_ROW_MAX)
+        self._in_row = 0
+        self.is_polling = False
+        return False
+
+
+def busy_poll_for(config: Config) -> BusyPoll | None:
+    """None where it is switched off, or where there is one core: then the client has none."""
+    return BusyPoll() if config.busy_poll and cores() > 1 else None
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
