@@ -21,6 +21,7 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
     server/connection.py        one client's socket
     server/peak.py              memory goes back to the system after a peak
     server/stalls.py            how long a turn takes
+    server/busy_poll.py         when the loop looks on before it sleeps
     server/clock.py             where time comes in
     server/offline.py           check, repair and export without a server
     server/commit.py            which replies wait for which batch of the journal

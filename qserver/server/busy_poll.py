@@ -12,7 +12,9 @@ So who asks seldom, or from afar, costs nothing; an idle server sleeps; and on a
 where a client gets no core while the server looks, it is soon given up.
 """
 
+import asyncio
 import os
+from collections.abc import Callable
 from typing import Final
 
 from qserver.config import Config
@@ -30,14 +32,18 @@ WORTH: Final = 64
 
 
 class BusyPoll:
-    """What the loop is to do after a turn. Times are seconds of the monotonic clock.
+    """Keeps the loop from sleeping after a turn, where that is rewarded.
+
+    Args:
+        now: the monotonic clock.
 
     Attributes:
         is_polling: whether the loop looks on.
     """
 
-    def __init__(self, window_s: float = WINDOW_S) -> None:
+    def __init__(self, now: Callable[[], float], window_s: float = WINDOW_S) -> None:
         self.is_polling = False
+        self._now = now
         self._window_s = window_s
         self._turned_at = 0.0
         self._in_row = 0
@@ -47,28 +53,27 @@ class BusyPoll:
         """The first request of a turn was heard."""
         self._in_row = self._in_row + 1 if now - self._turned_at < self._window_s else 0
 
-    def turned(self, now: float) -> bool:
-        """A turn has ended; answers whether to begin to look on."""
+    def turned(self, now: float) -> None:
+        """A turn has ended."""
         self._turned_at = now
-        if self.is_polling or self._in_row < self._needed:
-            return False
-        self.is_polling = True
-        return True
+        if not self.is_polling and self._in_row >= self._needed:
+            self.is_polling = True
+            asyncio.get_running_loop().call_soon(self.look_on)
 
-    def looks_on(self, now: float) -> bool:
-        """Nothing was heard so far; answers whether to look once more."""
-        if now - self._turned_at < self._window_s:
-            return True
+    def look_on(self) -> None:
+        """The loop has looked; let it do so once more, or sleep."""
+        if self._now() - self._turned_at < self._window_s:
+            asyncio.get_running_loop().call_soon(self.look_on)
+            return
         is_worth_it = self._in_row >= self._needed + WORTH
         self._needed = IN_ROW_MIN if is_worth_it else min(2 * self._needed, IN_ROW_MAX)
         self._in_row = 0
         self.is_polling = False
-        return False
 
 
-def busy_poll_for(config: Config) -> BusyPoll | None:
+def busy_poll_for(config: Config, now: Callable[[], float]) -> BusyPoll | None:
     """None where it is switched off, or where there is one core: then the client has none."""
-    return BusyPoll() if config.busy_poll and cores() > 1 else None
+    return BusyPoll(now) if config.busy_poll and cores() > 1 else None
 
 
 def cores() -> int:

@@ -8,6 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
+from qserver.broker import timers
+from qserver.broker.broker import Broker
+
+log = structlog.get_logger("qserver")
+
 
 @dataclass(frozen=True, slots=True)
 class Clock:
@@ -33,3 +40,14 @@ def clock_of_this_machine() -> Clock:
     except OSError:  # another system than Linux
         return Clock()
     return Clock(boot=f"{boot}:{namespace}")
+
+
+def follow(clock: Clock, broker: Broker) -> bool:
+    """See whether the wall clock was set, at a start: while the server was away."""
+    moved = timers.clock_checked(broker, clock.monotonic(), clock.wall())
+    if moved:
+        log.warning(
+            "the wall clock was set: delays follow it, leases and waits don't",
+            moved_s=round(moved, 3),
+        )
+    return bool(moved)

@@ -35,7 +35,7 @@ from qserver.dispatch.grammar import Grammar
 from qserver.errors import StorageError, StorageFull
 from qserver.ports import Journal, Progress
 from qserver.server.busy_poll import busy_poll_for
-from qserver.server.clock import Clock, clock_of_this_machine
+from qserver.server.clock import Clock, clock_of_this_machine, follow
 from qserver.server.commit import Committer
 from qserver.server.compactor import Compactor
 from qserver.server.connection import BUSY_ERROR, Connection
@@ -106,7 +106,7 @@ class Server:
         self._turn_is_set = False
         self._turn_began = 0.0
         self._stalls = Stalls()
-        self._busy_poll = busy_poll_for(config)
+        self._busy_poll = busy_poll_for(config, self.now)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._clock_timer: asyncio.TimerHandle | None = None
@@ -133,7 +133,7 @@ class Server:
         self.recovered_records = replay(self._journal, restorer, progress)
         restorer.finish(self.now())
         self._recorder.begin_batch()
-        self._follow_clock()
+        follow(self._clock, self.broker)
         if self.recovered_records or self.broker.boot:
             self._committer.begin_with_checkpoint()
         gc.freeze()  # and nothing of it need be looked at again
@@ -317,15 +317,8 @@ class Server:
         if took_s > STALL_S or took_s > self._stalls.longest_s:
             self._stalls.note(took_s)
         # Beside a batch that is stored in a thread nobody looks on: the thread wants to run.
-        poll = self._busy_poll
-        if poll is not None and not self._committer.is_busy and poll.turned(now):
-            asyncio.get_running_loop().call_soon(self._look_on)
-
-    def _look_on(self) -> None:
-        """Keep the loop from sleeping, once more."""
-        assert self._busy_poll is not None
-        if self._busy_poll.looks_on(self.now()):
-            asyncio.get_running_loop().call_soon(self._look_on)
+        if self._busy_poll is not None and not self._committer.is_busy:
+            self._busy_poll.turned(now)
 
     def _let_go_on(self, now: float) -> None:
         to_go_on, self._to_go_on = self._to_go_on, {}
@@ -357,20 +350,10 @@ class Server:
         self._check_room()
         self._peak.look()
         self._stalls.look()
-        if self._follow_clock():
+        if follow(self._clock, self.broker):
             self.end_turn_soon()
         loop = asyncio.get_running_loop()
         self._clock_timer = loop.call_later(CLOCK_CHECK_S, self._check_clock)
-
-    def _follow_clock(self) -> bool:
-        """See whether the wall clock was set, at a start: while the server was away."""
-        moved = timers.clock_checked(self.broker, self.now(), self._clock.wall())
-        if moved:
-            log.warning(
-                "the wall clock was set: delays follow it, leases and waits don't",
-                moved_s=round(moved, 3),
-            )
-        return bool(moved)
 
     def _check_room(self) -> None:
         self._committer.look_for_room()

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from dataclasses import replace
 
 import pytest
@@ -29,8 +30,8 @@ class Life:
     """A poll, and the clock that its turns move."""
 
     def __init__(self) -> None:
-        self.poll = BusyPoll()
         self.now = 100.0
+        self.poll = BusyPoll(lambda: self.now)
 
     def turns(self, count: int, gap_s: float = QUICK_S) -> list[bool]:
         """So many requests, each so long after the last turn; whether each began to poll."""
@@ -38,15 +39,18 @@ class Life:
         for _ in range(count):
             self.now += gap_s
             self.poll.heard(self.now)
-            began.append(self.poll.turned(self.now))
+            was_polling = self.poll.is_polling
+            self.poll.turned(self.now)
+            began.append(self.poll.is_polling and not was_polling)
         return began
 
     def wait_in_vain(self) -> None:
         self.now += LATE_S
-        assert not self.poll.looks_on(self.now)
+        self.poll.look_on()
+        assert not self.poll.is_polling
 
 
-def test_only_who_is_quick_several_times_in_a_row_is_waited_for() -> None:
+async def test_only_who_is_quick_several_times_in_a_row_is_waited_for() -> None:
     life = Life()
     assert life.turns(1, LATE_S) == [False]
     assert life.turns(IN_ROW_MIN - 1) == [False] * (IN_ROW_MIN - 1)
@@ -55,18 +59,19 @@ def test_only_who_is_quick_several_times_in_a_row_is_waited_for() -> None:
     assert life.turns(5) == [False] * 5  # it is under way
 
 
-def test_it_looks_on_until_the_window_is_over() -> None:
+async def test_it_looks_on_until_the_window_is_over() -> None:
     life = Life()
     life.turns(IN_ROW_MIN + 1)
     for _ in range(2):
-        assert life.poll.looks_on(life.now + WINDOW_S * 0.9)
-        life.turns(1)
+        life.now += WINDOW_S * 0.9
+        life.poll.look_on()
+        assert life.poll.is_polling
+        life.turns(1, 0.0)
     life.wait_in_vain()
-    assert not life.poll.is_polling
     assert life.turns(1) == [False]
 
 
-def test_each_time_in_vain_it_takes_twice_as_many() -> None:
+async def test_each_time_in_vain_it_takes_twice_as_many() -> None:
     life = Life()
     life.turns(1, LATE_S)
     needed = IN_ROW_MIN
@@ -79,7 +84,7 @@ def test_each_time_in_vain_it_takes_twice_as_many() -> None:
     assert needed == IN_ROW_MAX
 
 
-def test_what_was_worth_it_begins_again_as_soon_as_at_first() -> None:
+async def test_what_was_worth_it_begins_again_as_soon_as_at_first() -> None:
     life = Life()
     life.turns(1, LATE_S)
     life.turns(IN_ROW_MIN)
@@ -94,7 +99,7 @@ def test_what_was_worth_it_begins_again_as_soon_as_at_first() -> None:
 async def test_the_loop_looks_on_while_a_client_is_quick_and_sleeps_when_it_is_not() -> None:
     at = 100.0
     server = Server(Config(port=0), MemoryJournal(), 10, Clock(lambda: at))
-    server._busy_poll = poll = BusyPoll()
+    server._busy_poll = poll = BusyPoll(server.now)
     server.recover()
     connection = Connection(server)
     connection.connection_made(Wire())
@@ -119,10 +124,10 @@ def test_it_can_be_switched_off_and_is_where_there_is_one_core(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
-    assert busy_poll_for(Config()) is not None
-    assert busy_poll_for(replace(Config(), busy_poll=False)) is None
+    assert busy_poll_for(Config(), time.monotonic) is not None
+    assert busy_poll_for(replace(Config(), busy_poll=False), time.monotonic) is None
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1})
-    assert busy_poll_for(Config()) is None
+    assert busy_poll_for(Config(), time.monotonic) is None
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert busy_poll_for(Config()) is None
+    assert busy_poll_for(Config(), time.monotonic) is None
