@@ -10,6 +10,9 @@ waits for it. So after a turn the loop goes on looking for a moment, as long as 
 
 So who asks seldom, or from afar, costs nothing; an idle server sleeps; and on a crowded machine,
 where a client gets no core while the server looks, it is soon given up.
+
+Where several clients share a sync, the loop sleeps: meanwhile more of them gather for the next one.
+And beside a batch that is under way in a thread, which wants to run.
 """
 
 import asyncio
@@ -36,25 +39,32 @@ class BusyPoll:
 
     Args:
         now: the monotonic clock.
+        shares_syncs: whether replies wait for a sync, so that several clients share it.
 
     Attributes:
         is_polling: whether the loop looks on.
     """
 
-    def __init__(self, now: Callable[[], float], window_s: float = WINDOW_S) -> None:
+    def __init__(self, now: Callable[[], float], *, shares_syncs: bool = False) -> None:
         self.is_polling = False
         self._now = now
-        self._window_s = window_s
+        self._shares_syncs = shares_syncs
         self._turned_at = 0.0
         self._in_row = 0
         self._needed = IN_ROW_MIN
 
     def heard(self, now: float) -> None:
         """The first request of a turn was heard."""
-        self._in_row = self._in_row + 1 if now - self._turned_at < self._window_s else 0
+        self._in_row = self._in_row + 1 if now - self._turned_at < WINDOW_S else 0
 
-    def turned(self, now: float) -> None:
-        """A turn has ended."""
+    def turned(self, now: float, *, alone: bool) -> None:
+        """A turn has ended.
+
+        Args:
+            alone: whether one client is connected.
+        """
+        if self._shares_syncs and not alone:
+            return
         self._turned_at = now
         if not self.is_polling and self._in_row >= self._needed:
             self.is_polling = True
@@ -62,7 +72,7 @@ class BusyPoll:
 
     def look_on(self) -> None:
         """The loop has looked; let it do so once more, or sleep."""
-        if self._now() - self._turned_at < self._window_s:
+        if self._now() - self._turned_at < WINDOW_S:
             asyncio.get_running_loop().call_soon(self.look_on)
             return
         is_worth_it = self._in_row >= self._needed + WORTH
@@ -73,7 +83,9 @@ class BusyPoll:
 
 def busy_poll_for(config: Config, now: Callable[[], float]) -> BusyPoll | None:
     """None where it is switched off, or where there is one core: then the client has none."""
-    return BusyPoll(now) if config.busy_poll and cores() > 1 else None
+    if not config.busy_poll or cores() == 1:
+        return None
+    return BusyPoll(now, shares_syncs=config.data is not None and config.sync_s is None)
 
 
 def cores() -> int:

@@ -316,9 +316,8 @@ class Server:
         took_s = now - began
         if took_s > STALL_S or took_s > self._stalls.longest_s:
             self._stalls.note(took_s)
-        # Beside a batch that is stored in a thread nobody looks on: the thread wants to run.
         if self._busy_poll is not None and not self._committer.is_busy:
-            self._busy_poll.turned(now)
+            self._busy_poll.turned(now, alone=len(self._connections) == 1)
 
     def _let_go_on(self, now: float) -> None:
         to_go_on, self._to_go_on = self._to_go_on, {}

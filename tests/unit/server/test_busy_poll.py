@@ -29,9 +29,10 @@ LATE_S = WINDOW_S * 2
 class Life:
     """A poll, and the clock that its turns move."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, shares_syncs: bool = False, alone: bool = True) -> None:
         self.now = 100.0
-        self.poll = BusyPoll(lambda: self.now)
+        self.poll = BusyPoll(lambda: self.now, shares_syncs=shares_syncs)
+        self.alone = alone
 
     def turns(self, count: int, gap_s: float = QUICK_S) -> list[bool]:
         """So many requests, each so long after the last turn; whether each began to poll."""
@@ -40,7 +41,7 @@ class Life:
             self.now += gap_s
             self.poll.heard(self.now)
             was_polling = self.poll.is_polling
-            self.poll.turned(self.now)
+            self.poll.turned(self.now, alone=self.alone)
             began.append(self.poll.is_polling and not was_polling)
         return began
 
@@ -94,6 +95,16 @@ async def test_what_was_worth_it_begins_again_as_soon_as_at_first() -> None:
     life.wait_in_vain()
     life.turns(1, LATE_S)
     assert life.turns(IN_ROW_MIN)[-1]
+
+
+@pytest.mark.parametrize("shares_syncs", [True, False])
+@pytest.mark.parametrize("alone", [True, False])
+async def test_several_who_share_a_sync_are_not_waited_for(
+    *, shares_syncs: bool, alone: bool
+) -> None:
+    life = Life(shares_syncs=shares_syncs, alone=alone)
+    life.turns(1, LATE_S)
+    assert any(life.turns(2 * IN_ROW_MIN)) == (alone or not shares_syncs)
 
 
 async def test_the_loop_looks_on_while_a_client_is_quick_and_sleeps_when_it_is_not() -> None:
