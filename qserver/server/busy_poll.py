@@ -58,11 +58,7 @@ class BusyPoll:
         self._in_row = self._in_row + 1 if now - self._turned_at < WINDOW_S else 0
 
     def turned(self, now: float, *, alone: bool) -> None:
-        """A turn has ended.
-
-        Args:
-            alone: whether one client is connected.
-        """
+        """A turn has ended; `alone` says whether one client is connected."""
         if self._shares_syncs and not alone:
             return
         self._turned_at = now

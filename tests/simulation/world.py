@@ -22,7 +22,7 @@ from tests.sim_disk import PowerCut
 from tests.simulation import verdict
 from tests.simulation.clients import QUEUES, SETTINGS, Client
 from tests.simulation.drain import drain
-from tests.simulation.history import History
+from tests.simulation.history import CLOCK_NOTICED_S, History
 from tests.simulation.loop import SimLoop, Stuck
 from tests.simulation.machine import DATA, Machine
 from tests.simulation.network import Network
@@ -72,6 +72,7 @@ class World:
         )
         self._machine.sync_s = plan.disk_sync_s
         self._is_without_power = False  # or so soon after that the journal doesn't know this boot
+        self._is_clock_unseen = False  # set while no server ran, and none has run long since
         self._started_at = inf
         self._has_settings = True
         self._tasks: set[asyncio.Task[None]] = set()
@@ -183,10 +184,10 @@ class World:
         """A server's life has ended; another one begins after a while."""
         self.tell("world", f"the server has ended: {how}")
         now = self._loop.time()
+        if now - self._started_at > CLOCK_NOTICED_S:
+            self._is_without_power = self._is_clock_unseen = False
         if how == "power cut":
             self._is_without_power = True
-        elif now - self._started_at > 1.0:
-            self._is_without_power = False
         self._started_at = inf
         for name in self._history.sessions:
             self._history.session_broken(name, now)
@@ -197,7 +198,7 @@ class World:
             window_s = self.plan.sync_s + 1.0 + leave_s if self.plan.sync_s else now
             self._history.lost_power(now - window_s, now)
             self._has_settings = False
-        if how == "power cut" and not self._history.may_delay(now):
+        if how == "power cut" and (self._is_clock_unseen or not self._history.may_delay(now)):
             self._history.clock_not_noticed()
         if self._boots is None:
             down_s = self._chance.choice((0.01, 0.2, 1.0, 5.0))
@@ -223,8 +224,10 @@ class World:
             await self._trouble(fault.kind)
 
     def _set_clock(self, moved: float) -> None:
-        if self._machine.server is None and self._is_without_power:
-            self._history.clock_not_noticed()
+        if self._machine.server is None:
+            self._is_clock_unseen = True
+            if self._is_without_power:
+                self._history.clock_not_noticed()
         self._machine.set_wall_clock(moved)
         self._history.clock_set(moved, self._loop.time())
 
