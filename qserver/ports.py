@@ -124,8 +124,9 @@ class Journal(Protocol):
                 stands holds up nobody else.
 
         Returns:
-            None when it is done already; else what knows when it is, since that is known at once
-            there, and an event loop would tell some turns later. That can be so without `sync` too.
+            None when it is done already; else, and that can be so without `sync` too, a future that
+            knows it at once, in every thread: an event loop's own would tell some turns later. Not
+            to be cancelled.
 
         Raises:
             StorageFull: nothing of the batch was stored, and it is kept. Raised by this call, or

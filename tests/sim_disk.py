@@ -22,6 +22,7 @@ it, and with half of its bytes done.
 
 import errno
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -34,6 +35,15 @@ Survives = Callable[[bytes, bytes], bytes]
 
 PAGES_KEPT = 0.6
 """Chance of a page that was not synced."""
+
+
+def until(event: threading.Event) -> Callable[[], None]:
+    """What waits for the event: for `before_sync` and `before_unlink`."""
+
+    def wait() -> None:
+        assert event.wait(60), "it never came"
+
+    return wait
 
 
 class PowerCut(BaseException):

@@ -42,8 +42,8 @@ def clock_of_this_machine() -> Clock:
     return Clock(boot=f"{boot}:{namespace}")
 
 
-def follow(clock: Clock, broker: Broker) -> bool:
-    """See whether the wall clock was set, at a start: while the server was away."""
+def follow_wall_clock(clock: Clock, broker: Broker) -> bool:
+    """Answer whether the wall clock was set, at a start: while the server was away; go by it."""
     moved = timers.clock_checked(broker, clock.monotonic(), clock.wall())
     if moved:
         log.warning(

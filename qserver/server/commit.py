@@ -5,8 +5,8 @@ the rule of the sync policy. One batch is under way at a time; what is asked mea
 the next one, so the slower the disk, the larger the batches. Replies are given out in the order in
 which they were held.
 
-Whether a batch is stored is looked at when a turn of the loop ends, as well as when the loop tells:
-that takes it two turns more, and under load each of them takes 4 ms.
+Whether a batch is stored is looked at when a turn of the loop ends, as well as when the loop tells
+it, since that may be a turn later, and under load a turn takes 4 ms.
 
 When the disk is full, the journal keeps the batch, the replies stay held, and it is tried again and
 again until there is room. Meanwhile others are answered what they only ask, and PUTs are refused

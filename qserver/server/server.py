@@ -35,7 +35,7 @@ from qserver.dispatch.grammar import Grammar
 from qserver.errors import StorageError, StorageFull
 from qserver.ports import Journal, Progress
 from qserver.server.busy_poll import busy_poll_for
-from qserver.server.clock import Clock, clock_of_this_machine, follow
+from qserver.server.clock import Clock, clock_of_this_machine, follow_wall_clock
 from qserver.server.commit import Committer
 from qserver.server.compactor import Compactor
 from qserver.server.connection import BUSY_ERROR, Connection
@@ -133,7 +133,7 @@ class Server:
         self.recovered_records = replay(self._journal, restorer, progress)
         restorer.finish(self.now())
         self._recorder.begin_batch()
-        follow(self._clock, self.broker)
+        follow_wall_clock(self._clock, self.broker)
         if self.recovered_records or self.broker.boot:
             self._committer.begin_with_checkpoint()
         gc.freeze()  # and nothing of it need be looked at again
@@ -349,7 +349,7 @@ class Server:
         self._check_room()
         self._peak.look()
         self._stalls.look()
-        if follow(self._clock, self.broker):
+        if follow_wall_clock(self._clock, self.broker):
             self.end_turn_soon()
         loop = asyncio.get_running_loop()
         self._clock_timer = loop.call_later(CLOCK_CHECK_S, self._check_clock)

@@ -2,8 +2,7 @@
 
 Everything that can fail or be lost goes through here, with the clock that times it and the threads
 that wait for it. So a test can put a disk in its place that forgets what was not synced, fills up,
-or tears a write in two.
-Every call raises `OSError` as the operating system does.
+or tears a write in two. Every call raises `OSError` as the operating system does.
 """
 
 import errno
@@ -36,7 +35,7 @@ class Disk(Protocol):
         ...
 
     def make_directory(self, path: Path) -> None:
-        """Create it for its owner alone, with its parents; if it exists, do nothing."""
+        """Have it, for its owner alone if it is new, with its parents; and its name durable."""
         ...
 
     def lock(self, path: Path) -> int:
@@ -147,8 +146,8 @@ class RealDisk:
     def make_directory(self, path: Path) -> None:
         """Each level is made durable in the one above it before the next is made.
 
-        One that exists too: whoever made it may have been killed in between. If it may not be, it
-        is somebody else's.
+        One that exists too, if that can be: whoever made it may have been killed in between. But it
+        may be mounted there, and what is above it may be forbidden or know no sync.
         """
         is_new = not path.is_dir()
         if is_new:
@@ -156,7 +155,7 @@ class RealDisk:
             path.mkdir(mode=0o700, exist_ok=True)
         try:
             self.sync_directory(path.parent)
-        except PermissionError:
+        except OSError:
             if is_new:
                 raise
 

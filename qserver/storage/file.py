@@ -132,7 +132,7 @@ class FileJournal:
         self._end.refusal = f"{directory}: the journal has not been replayed"
 
         self._records: list[bytes] = []  # or pieces of several
-        self._more = 0
+        self._more = 0  # records than there are pieces
         self.append: Callable[[bytes], None] = self._records.append
         self._kept: Batch | None = None
         self._oldest_needed = 1

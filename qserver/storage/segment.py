@@ -209,7 +209,7 @@ class End:
                 self._disk.unlink(segment_path(self._directory, older))
                 self._disk.sync_directory(self._directory)
                 self._removed_bytes += self._sizes.pop(older)
-                self.oldest = next(iter(self._sizes))
+                self.oldest = min(self._sizes)  # at one stroke: `store` may add one meanwhile
         except OSError as error:
             if error.errno not in NO_ROOM:
                 raise self._broken("can't remove a segment", error) from error

@@ -49,15 +49,16 @@ def test_the_directory_and_its_parents_are_created_for_the_owner_alone(tmp_path:
 
 
 class SyncedNames(RealDisk):
-    """A disk that notes where names were made durable, and may be forbidden to."""
+    """A disk that notes where names were made durable; in one place they can't be."""
 
-    def __init__(self, forbidden: set[Path] | None = None) -> None:
+    def __init__(self, impossible: Path | None = None, error: int = 0) -> None:
         self.synced: list[Path] = []
-        self._forbidden = forbidden or set()
+        self._impossible = impossible
+        self._error = error
 
     def sync_directory(self, path: Path) -> None:
-        if path in self._forbidden:
-            raise PermissionError(errno.EACCES, "forbidden")
+        if path == self._impossible:
+            raise OSError(self._error, os.strerror(self._error))
         self.synced.append(path)
         super().sync_directory(path)
 
@@ -70,10 +71,11 @@ def test_the_directory_is_durable_though_who_made_it_was_killed_before(tmp_path:
     assert disk.synced == [tmp_path / "a"]
 
 
-def test_a_directory_in_one_that_may_not_be_read_is_used_but_none_is_made_there(
-    tmp_path: Path,
+@pytest.mark.parametrize("error", [errno.EACCES, errno.EINVAL])
+def test_a_directory_in_one_that_can_not_be_synced_is_used_but_none_is_made_there(
+    tmp_path: Path, error: int
 ) -> None:
-    disk = SyncedNames(forbidden={tmp_path})
+    disk = SyncedNames(tmp_path, error)
     (tmp_path / "there").mkdir()
     open_directory(tmp_path / "there", disk=disk).close()
     with pytest.raises(StorageFailed, match="can't use the directory"):

@@ -51,22 +51,16 @@ class SimThread(Executor):
         if self._free_at > loop.time():  # what was before took longer than was known
             loop.call_at(self._free_at, self._work, future, func, args)
             return
-        result: Any = None
-        error: Exception | None = None
-
-        def work() -> None:
-            nonlocal result, error
-            try:
-                result = func(*args)
-            except Exception as caught:  # noqa: BLE001 - it is the waiting caller's
-                error = caught
-
-        took = loop.work(work)
+        tell: Callable[[Any], None] = future.set_result
+        loop.enter_thread()
+        try:
+            outcome = func(*args)
+        except Exception as error:  # noqa: BLE001 - it is the waiting caller's
+            tell, outcome = future.set_exception, error
+        finally:
+            took = loop.leave_thread()
         self._free_at = loop.time() + took
-        if error is None:
-            loop.call_later(took, future.set_result, result)
-        else:
-            loop.call_later(took, future.set_exception, error)
+        loop.call_later(took, tell, outcome)
 
 
 class SimLoop(asyncio.BaseEventLoop):
@@ -145,13 +139,14 @@ class SimLoop(asyncio.BaseEventLoop):
         """One that works beside the loop."""
         return SimThread(self, self._chance)
 
-    def work(self, work: Callable[[], None]) -> float:
-        """Do what is a thread's work; answers how long it takes, since the loop goes on."""
+    def enter_thread(self) -> None:
+        """What is done from now on takes a thread's time."""
         self._spent_in_thread = 0.0
-        try:
-            work()
-        finally:
-            took, self._spent_in_thread = self._spent_in_thread, None
+
+    def leave_thread(self) -> float:
+        """And no longer; answers how much it took."""
+        took, self._spent_in_thread = self._spent_in_thread, None
+        assert took is not None
         return took
 
     async def create_server(  # type: ignore[override]

@@ -10,7 +10,7 @@ import pytest
 
 from qserver.errors import StorageFailed
 from qserver.storage.file import FileJournal, open_directory
-from tests.sim_disk import SimDisk, everything
+from tests.sim_disk import SimDisk, everything, until
 
 DIRECTORY = Path("/journal")
 SEGMENT = DIRECTORY / "journal-000000000001.jsonl"
@@ -95,7 +95,7 @@ async def test_a_commit_beside_a_sync_waits_for_it_in_a_thread_of_its_own_if_at_
     journal = started(disk)
     await commit(journal, sync=False)
     ends = threading.Event()
-    disk.before_sync = lambda: None if ends.wait(60) else pytest.fail("it never ended")
+    disk.before_sync = until(ends)
     under_way = journal.sync()
     assert not await commit(journal, sync=False)  # stored, though the sync has not ended
     assert disk.files()[str(SEGMENT)].count(RECORD) == 2
@@ -143,7 +143,7 @@ async def test_nobody_waits_while_a_dropped_segment_is_removed() -> None:
     disk = SimDisk()
     journal = await with_two_segments(disk)
     ends = threading.Event()
-    disk.before_unlink = lambda: None if ends.wait(60) else pytest.fail("it never ended")
+    disk.before_unlink = until(ends)
     assert not await commit(journal, sync=False)
     assert await commit(journal, sync=False)
     assert not await commit(journal, sync=True)
@@ -189,7 +189,7 @@ async def test_a_close_waits_for_what_is_being_removed() -> None:
     disk = SimDisk()
     journal = await with_two_segments(disk)
     ends = threading.Event()
-    disk.before_unlink = lambda: None if ends.wait(60) else pytest.fail("it never ended")
+    disk.before_unlink = until(ends)
     await commit(journal, sync=False)
     closing = threading.Thread(target=journal.close)
     closing.start()
@@ -222,7 +222,7 @@ async def test_the_loop_goes_on_during_a_sync_in_the_thread() -> None:
     journal = started(disk)
     await commit(journal)
     loop_went_on = threading.Event()
-    disk.before_sync = lambda: None if loop_went_on.wait(60) else pytest.fail("the loop stood")
+    disk.before_sync = until(loop_went_on)
     journal.append(RECORD)
     done = journal.commit(sync=True)
     loop_went_on.set()
@@ -267,7 +267,7 @@ async def test_a_second_commit_while_one_is_under_way_is_a_mistake() -> None:
     disk = SimDisk()
     journal = started(disk)
     held = threading.Event()
-    disk.before_sync = lambda: None if held.wait(60) else pytest.fail("never released")
+    disk.before_sync = until(held)
     journal.append(RECORD)
     done = journal.commit(sync=True)
     journal.append(RECORD)
