@@ -103,7 +103,7 @@ class End:
     """Writes batches behind the last one. Its calls may come from a thread, one at a time.
 
     But for `sync`, which may run beside the `store` of a batch that needs neither a sync nor a new
-    segment; and for `remove_dropped`, which may run beside either: nothing is added up by both.
+    segment; and for `remove_dropped`, which may run beside either.
 
     Attributes:
         refusal: why nothing more is written; empty while all is well.
@@ -132,8 +132,7 @@ class End:
         self._room = room
         self._chain = found.chain
         self._sizes = found.sizes  # of every segment that exists; behind the times for the newest
-        self._ended_bytes = 0  # of all that there ever were but the newest
-        self._removed_bytes = 0
+        self._older_bytes = 0  # of all that are needed but the newest
         self._syncs_in_row = 0
         self._named_until = 0.0
         self._file = -1
@@ -141,7 +140,7 @@ class End:
         if found.sizes:
             self.segment = max(found.sizes)
             self.size = self.synced = self._length = found.sizes[self.segment]
-            self._ended_bytes = sum(found.sizes.values()) - self.size
+            self._older_bytes = self._bytes_of(self.dropped_before, self.segment)
             self._file = disk.open(segment_path(directory, self.segment))
 
     @property
@@ -151,8 +150,8 @@ class End:
 
     @property
     def journal_bytes(self) -> int:
-        """Length of all segments together, without blank lines."""
-        return self._ended_bytes - self._removed_bytes + self.size
+        """Length of all segments together, without blank lines and what is dropped."""
+        return self._older_bytes + self.size
 
     def store(self, batch: Batch) -> None:
         """Write one batch, with all that has to come before and after it.
@@ -169,8 +168,11 @@ class End:
             while not self._is_written(batch, now):
                 pass  # each time with less of a reserve
             self._room.look_if_due(now)
-            if sync or batch.oldest > self.dropped_before:
+            drops = batch.oldest > self.dropped_before
+            if sync or drops:
                 self.sync()
+            if drops:
+                self._older_bytes -= self._bytes_of(self.dropped_before, batch.oldest)
                 self.dropped_before = batch.oldest
             self._syncs_in_row = self._syncs_in_row + 1 if sync else 0
         except OSError as error:
@@ -208,7 +210,7 @@ class End:
             for older in [number for number in list(self._sizes) if number < self.dropped_before]:
                 self._disk.unlink(segment_path(self._directory, older))
                 self._disk.sync_directory(self._directory)
-                self._removed_bytes += self._sizes.pop(older)
+                del self._sizes[older]
                 self.oldest = min(self._sizes)  # at one stroke: `store` may add one meanwhile
         except OSError as error:
             if error.errno not in NO_ROOM:
@@ -316,7 +318,7 @@ class End:
         if self._file >= 0:
             self._disk.close(self._file)
             self._sizes[self.segment] = self.size
-            self._ended_bytes += self.size
+            self._older_bytes += self.size
         self._file, self.segment = file, segment
         self.oldest = self.oldest or segment
         self.size = self.synced = self._length = self._sizes[segment] = len(header)
@@ -330,6 +332,10 @@ class End:
             self._disk.unlink(path)
             raise
         return file
+
+    def _bytes_of(self, first: int, end: int) -> int:
+        """What the segments from one on, and before another, take."""
+        return sum(size for number, size in list(self._sizes.items()) if first <= number < end)
 
     def _broken(self, what: str, error: OSError) -> StorageFailed:
         """Refuse everything from now on."""
