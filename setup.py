@@ -32,6 +32,7 @@ MORE = (
     *("qserver/storage/file.py", "qserver/storage/segment.py", "qserver/storage/room.py"),
     *("qserver/server/connection.py", "qserver/server/server.py"),
     *("qserver/server/commit.py", "qserver/server/compactor.py", "qserver/server/busy_poll.py"),
+    "qserver/server/rota.py",
 )
 """What else is compiled with them: each request by itself, or each turn, passes through these."""
 

@@ -19,6 +19,7 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
     server/server.py            one turn of the loop; start and stop
     server/listener.py          where clients knock
     server/connection.py        one client's socket
+    server/rota.py              who goes on at the end of a turn
     server/peak.py              memory goes back to the system after a peak
     server/stalls.py            how long a turn takes
     server/busy_poll.py         when the loop looks on before it sleeps
@@ -67,7 +68,6 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
     broker/redriving.py         REDRIVE
     broker/following.py         what follows the wall clock, when that is set
     broker/view.py              PEEK LIST LEASES STATS
-    broker/shrink.py            tables that were large once
     broker/checkpoint.py        what a new segment of the journal begins with
     broker/compaction.py        what an old segment is needed for is told again
     broker/restore.py           facts become messages again

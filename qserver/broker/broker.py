@@ -336,8 +336,8 @@ class Broker:
 
     def tell_end(self, message: Message) -> None:
         """A message is done, dead or gone: tell everyone who waits for that."""
-        for waiter in list(self.result_waiters.get(message.id, ())):
-            waiter.forget(self)
+        for waiter in self.result_waiters.pop(message.id, ()):
+            self.wheel.cancel(waiter)
             waiter.client.told(message)
 
     def awaken(self, name: str) -> None:

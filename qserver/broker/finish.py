@@ -47,7 +47,7 @@ def finish_run(broker: Broker, ids: list[int], leases: list[int]) -> bool:
         return False
     queue, session = first.queue, first.session
     leased = queue.leased
-    messages = [message for message in map(leased.get, ids) if message is not None]
+    messages = leased.get_all(ids)
     count = len(ids)
     if len(set(ids)) < count or queue.settings.retain:
         return False
@@ -55,18 +55,16 @@ def finish_run(broker: Broker, ids: list[int], leases: list[int]) -> bool:
         return False
     if broker.sessions and [message.session for message in messages].count(session) < count:
         return False
-    for message_id in ids:
-        del leased[message_id]
+    leased.remove_all(ids)
     if session is not None:
-        for message_id in ids:
-            del session.leases[message_id]
+        session.leases.remove_all(ids)
     _leave_slots(messages)
     size = sum([len(message.body) for message in messages])
     queue.bytes -= size
     details = [message.details for message in messages]
     kept = sum([len(each.progress) + len(each.result) for each in details if each is not None])
     broker.memory -= size + kept + count * MESSAGE_OVERHEAD
-    broker.messages.pop_known(ids)
+    broker.messages.remove_all(ids)
     _leave_segments(broker.live, [message.segment for message in messages])
     broker.counts[LEASED] -= count
     return True

@@ -2,12 +2,16 @@
 
 from collections import OrderedDict
 from heapq import heappop, heapreplace
+from typing import Final
 
 from qserver.broker.broker import Broker
 from qserver.broker.message import LEASED, Message
 from qserver.broker.queue import Queue
 from qserver.broker.session import Client, Session
 from qserver.broker.waiter import GetWaiter
+
+SERVED_MAX: Final = 100
+"""GETs that waited are served so many at a time, in about 1 ms, and their replies take as long."""
 
 
 def get(
@@ -20,15 +24,17 @@ def get(
 ) -> list[Message]:
     """Lease up to `count` messages of the queues, of the first one first.
 
-    GETs that waited longer are served before, if something has come for them meanwhile.
+    GETs that waited longer are served before, if something has come for them meanwhile. While it
+    takes more than one call to serve these, their queues have nothing for others: `is_others_turn`.
     """
     if broker.hungry:
         serve(broker, now)
+    spoken_for = broker.hungry
     found: list[Message] = []
     size = broker.limits.reply_bytes_max
     for name in names:
         queue = broker.queues.get(name)
-        if queue is None or queue.paused or not queue.ready.count:
+        if queue is None or queue.paused or not queue.ready.count or name in spoken_for:
             continue
         taken = queue.ready.take(count, size)
         _lease(broker, now, queue, taken, lease_s, client.session)
@@ -62,12 +68,13 @@ def _lease(
         message.deadline = deadline
         message.slot = slot
         message.deliveries += 1
-    queue.leased.update([(message.id, message) for message in messages])
+    ids = [message.id for message in messages]
+    queue.leased.add_all(ids, messages)
     slot.update(messages)
     if session is not None:
         for message in messages:
             message.session = session
-            session.leases[message.id] = message
+        session.leases.add_all(ids, messages)
     broker.recorder.lease(
         messages, deadline + broker.offset, None if session is None else session.name
     )
@@ -100,17 +107,23 @@ def wait(
     return waiter
 
 
-def serve(broker: Broker, now: float) -> None:
+def is_others_turn(broker: Broker, names: list[str]) -> bool:
+    """Whether GETs that waited longer are still being served from one of these queues."""
+    return not broker.hungry.keys().isdisjoint(names)
+
+
+def serve(broker: Broker, now: float, budget: int = SERVED_MAX) -> None:
     """Give what has become ready to those who wait for it, first come first served.
 
-    To be called when a turn's requests are done. Then a GET that waits for many messages gets all
-    that came in the turn, and each message wakes one waiter, never a crowd.
+    To be called when a turn's requests are done, and again soon while there are `hungry` queues.
+    Then a GET that waits for many messages gets all that came in the turn, and each message wakes
+    one waiter, never a crowd.
     """
     if not broker.hungry:
         return
     lines = [(0, name) for name in sorted(broker.hungry)]  # too low a number is corrected below
     broker.hungry = {}
-    while lines:
+    while lines and budget > 0:
         number, name = lines[0]
         waiter = _next_to_serve(broker, name)
         if waiter is None:
@@ -118,9 +131,13 @@ def serve(broker: Broker, now: float) -> None:
         elif waiter.number > number:
             heapreplace(lines, (waiter.number, name))
         else:
+            budget -= 1
             waiter.forget(broker)
             messages = get(broker, now, waiter.client, waiter.queues, waiter.count, waiter.lease_s)
             waiter.client.delivered(messages)
+    for _, name in lines:
+        if _next_to_serve(broker, name) is not None:
+            broker.hungry[name] = None
 
 
 def _next_to_serve(broker: Broker, name: str) -> GetWaiter | None:

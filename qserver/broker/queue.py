@@ -82,7 +82,7 @@ class Queue:
         self.paused = False
         self.bytes = 0
         self.ready = Ready()
-        self.leased: dict[int, Message] = {}
+        self.leased = Table()
         self.delayed = Table()
         self.dead = Table()
         self.done = Table()
@@ -110,11 +110,8 @@ class Queue:
         """How many messages are in that state."""
         return self.ready.count if state == READY else len(self.held(state))
 
-    def held(self, state: int) -> dict[int, Message] | Table:
-        """The messages in a state other than ready, by id.
-
-        A million can be delayed, dead or done for long, which would be too much for one dict.
-        """
+    def held(self, state: int) -> Table:
+        """The messages in a state other than ready, by id."""
         if state == LEASED:
             return self.leased
         if state == DELAYED:

@@ -5,7 +5,6 @@ it meanwhile; what dies meanwhile may be among it, as far as its id is not passe
 an id above all that there were when it began. So it comes to an end, whatever fails beside it.
 """
 
-from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from sys import maxsize
 from typing import Final
@@ -21,7 +20,7 @@ SLICE: Final = 1000
 """Messages that are made ready at once, in about 2 ms, and named by one record."""
 
 LOOKS_MAX: Final = 4000
-"""Ids that are looked at for that, in about as long: most may be those of other messages."""
+"""Dead messages that are looked at for that, in about as long: most may have other reasons."""
 
 
 class Redrive(Ongoing):
@@ -101,24 +100,17 @@ class Redrive(Ongoing):
         chosen: list[Message] = []
         dead, reason = self.queue.dead, self.reason
         looks = self.looks_max
-        for message_id in self._candidates():
+        for message_id in dead.after(self.after):
             if message_id > self.last_id or len(chosen) == self.left:
                 return chosen, True
             if not looks or len(chosen) == self.slice_max:
                 return chosen, False
             looks -= 1
             self.after = message_id
-            message = dead.get(message_id)
-            if message is not None and (reason is None or fnmatchcase(_reason(message), reason)):
+            message = dead[message_id]
+            if reason is None or fnmatchcase(_reason(message), reason):
                 chosen.append(message)
         return chosen, True
-
-    def _candidates(self) -> Iterable[int]:
-        """Ids in order, from where it has got to, among them all of the dead messages."""
-        queue = self.queue
-        if len(queue.dead) <= self.slice_max:
-            return sorted([message_id for message_id in queue.dead if message_id > self.after])
-        return queue.ids_after(self.after)
 
 
 def _reason(message: Message) -> str:

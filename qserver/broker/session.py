@@ -9,6 +9,7 @@ connection ──1:0..1── GetWaiter    ──n:m── queues' names
 from typing import TYPE_CHECKING, Protocol
 
 from qserver.broker.message import Message
+from qserver.broker.table import Table
 
 if TYPE_CHECKING:
     from qserver.broker.wheel import Slot
@@ -28,7 +29,7 @@ class Session:
         self.name = name
         self.grace_s = grace_s
         self.connections = 0
-        self.leases: dict[int, Message] = {}
+        self.leases = Table()
         self.deadline = 0.0
         self.slot: Slot | None = None
 

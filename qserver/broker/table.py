@@ -1,4 +1,4 @@
-"""Messages by their ids, in pages of a few thousand ids: all, or those of a queue in one state.
+"""Messages by their ids, in pages of a few thousand: all, or those of a queue, or of a session.
 
 One dict would do, but for its growth: with a million messages each step of it takes 50 ms, with ten
 million 500, and nobody is answered meanwhile. A page is small, so neither growth nor anything else
@@ -89,6 +89,39 @@ class Table:
             at += len(part)
         self.count += len(messages)
 
+    def add_all(self, ids: list[int], messages: list[Message]) -> None:
+        """Enter messages that are not there yet, by their ids."""
+        number = _page_of_all(ids)
+        if number < 0:
+            for message_id, message in zip(ids, messages, strict=True):
+                self[message_id] = message
+            return
+        page = self.pages.get(number)
+        if page is None:
+            page = self.pages[number] = {}
+        page.update(zip(ids, messages, strict=True))
+        self.count += len(ids)
+
+    def get_all(self, ids: list[int]) -> list[Message]:
+        """Those that there are, in the order of the ids."""
+        number = _page_of_all(ids)
+        get = self.get if number < 0 else self.pages.get(number, {}).get
+        return [message for message in map(get, ids) if message is not None]
+
+    def remove_all(self, ids: list[int]) -> None:
+        """Remove messages, all of which are there."""
+        number = _page_of_all(ids)
+        if number < 0:
+            for message_id in ids:
+                del self[message_id]
+            return
+        page = self.pages[number]
+        before = len(page)
+        for message_id in ids:
+            del page[message_id]
+        self.count -= len(ids)
+        self._popped(number, before)
+
     def pop_known(self, ids: Iterable[int]) -> list[Message]:
         """Remove those that there are, and answer them."""
         popped: list[Message] = []
@@ -113,6 +146,12 @@ class Table:
         if page is not None and bisect_left(STEPS, len(page)) < bisect_left(STEPS, before):
             self.thin_out(number)
 
+    def after(self, message_id: int) -> Iterator[int]:
+        """Ids above that one, in order. Nothing may be entered or removed meanwhile."""
+        first = message_id >> PAGE_BITS
+        for number in sorted([number for number in self.pages if number >= first]):
+            yield from sorted([each for each in self.pages[number] if each > message_id])
+
     def values(self) -> Iterator[Message]:
         """The messages. Nothing may be entered or removed meanwhile."""
         for page in self.pages.values():
@@ -130,3 +169,11 @@ class Table:
             self.pages[number] = page.copy()  # which is made at the size of what is in it
         else:
             del self.pages[number]
+
+
+def _page_of_all(ids: list[int]) -> int:
+    """The number of the page that all of these ids are in; -1 if that are several, or none."""
+    if not ids:
+        return -1
+    number = min(ids) >> PAGE_BITS
+    return number if max(ids) >> PAGE_BITS == number else -1

@@ -1,5 +1,7 @@
 """What time alone brings about: leases and graces run out, delays and ttls are over."""
 
+from itertools import islice
+
 from qserver.broker.broker import Broker
 from qserver.broker.expire import expire
 from qserver.broker.following import Follower, await_due
@@ -10,7 +12,7 @@ from qserver.broker.put import expire_keys
 from qserver.broker.queue import Queue
 from qserver.broker.session import Session
 from qserver.broker.settle import lose
-from qserver.broker.waiter import Waiter
+from qserver.broker.waiter import GetWaiter, Waiter
 from qserver.broker.wheel import Timed
 
 BUDGET = 250
@@ -28,6 +30,7 @@ CLOCK_JUMP_S = 0.5
 
 def tick(broker: Broker, now: float, budget: int = BUDGET) -> bool:
     """Do what is due, up to `budget` things; answers whether more is due now."""
+    spoken_for = set(broker.hungry)
     fired, more = broker.wheel.advance(now, budget)
     fired.sort(key=_order)
     due: list[int] = []
@@ -42,6 +45,8 @@ def tick(broker: Broker, now: float, budget: int = BUDGET) -> bool:
             more |= item.slot is not None
         elif isinstance(item, (Ongoing, Follower)):
             going_on.append(item)
+        elif isinstance(item, GetWaiter) and not spoken_for.isdisjoint(item.queues):
+            broker.wheel.schedule(item, 0.0)  # its turn may come yet
         elif isinstance(item, Waiter):
             item.give_up(broker)
         else:
@@ -123,7 +128,7 @@ def _end_session(broker: Broker, now: float, session: Session, budget: int) -> i
     If there are more, it stays due.
     """
     assert not session.connections
-    ending = sorted(session.leases)[: max(budget, 0)]
+    ending = list(islice(session.leases.after(0), max(budget, 0)))
     for message_id in ending:
         lose(broker, now, session.leases[message_id])
     if session.leases:

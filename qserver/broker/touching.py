@@ -4,6 +4,7 @@ From its beginning on they run for as long as it says. Those that the session he
 extended, but for one that ends before its turn has come: that is not counted.
 """
 
+from itertools import islice
 from typing import Final
 
 from qserver.broker.broker import Broker
@@ -23,7 +24,7 @@ class TouchAll(Ongoing):
         last_lease: later ones were not there when it began.
     """
 
-    __slots__ = ("_at", "_ids", "began", "last_lease", "lease_s", "session", "slice_max")
+    __slots__ = ("_after", "began", "last_lease", "lease_s", "session", "slice_max")
 
     def __init__(
         self,
@@ -40,29 +41,30 @@ class TouchAll(Ongoing):
         self.lease_s = lease_s
         self.last_lease = broker.last_lease
         self.slice_max = slice_max
-        self._ids = list(session.leases)
-        self._at = 0
+        self._after = 0
 
     def step(self, broker: Broker) -> bool:
         """Extend some more; where all get the same length at once, that is one short record."""
-        ids = self._ids[self._at : self._at + self.slice_max]
-        is_all = len(ids) == len(self._ids)
-        self._at += len(ids)
+        leases = self.session.leases
+        ids = list(islice(leases.after(self._after), self.slice_max))
+        is_all = not self._after and len(ids) == len(leases)
         extended = self._extend(ids)
         if is_all and self.lease_s is not None and ids:
             broker.recorder.touch_session(self.session.name, broker.wall(self.began + self.lease_s))
         else:
             for deadline, those in extended.items():
                 broker.recorder.touch(those, broker.wall(deadline))
-        return self._at >= len(self._ids)
+        if ids:
+            self._after = ids[-1]
+        return is_all or next(leases.after(self._after), None) is None
 
     def _extend(self, ids: list[int]) -> dict[float, list[int]]:
         """Extend these leases; answers which got a new deadline, by that."""
         extended: dict[float, list[int]] = {}
         leases, began, lease_s = self.session.leases, self.began, self.lease_s
         for message_id in ids:
-            message = leases.get(message_id)
-            if message is None or message.lease > self.last_lease:
+            message = leases[message_id]
+            if message.lease > self.last_lease:
                 continue
             self.count += 1
             deadline = began + (message.queue.settings.lease if lease_s is None else lease_s)

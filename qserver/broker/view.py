@@ -2,7 +2,8 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from heapq import nsmallest
+from heapq import merge
+from itertools import islice
 from typing import NamedTuple
 
 from qserver.broker.broker import Broker
@@ -46,14 +47,14 @@ def list_messages(
     """Messages of a queue in order of id, from behind `after`.
 
     It looks at `list_scan_max` messages at most, so that a page costs the same in a queue of
-    millions. Where the states asked for hold few messages, only these are looked at.
+    millions; unless ready ones are asked for, at those in the states asked for alone.
     """
     queue = broker.queues.get(name)
     if queue is None:
         return MessagePage([], None)
     rows: list[Message] = []
     size = broker.limits.reply_bytes_max
-    for looked_at, message_id in enumerate(_candidates(broker, queue, states, after)):
+    for looked_at, message_id in enumerate(_candidates(queue, states, after)):
         if len(rows) == count or size <= 0 or looked_at == broker.limits.list_scan_max:
             return MessagePage(rows, after)
         after = message_id
@@ -69,25 +70,17 @@ def list_messages(
     return MessagePage(rows, None)
 
 
-def _candidates(
-    broker: Broker, queue: Queue, states: list[int] | None, after: int
-) -> Iterator[int]:
+def _candidates(queue: Queue, states: list[int] | None, after: int) -> Iterator[int]:
     """Ids above `after` in order, among them all of the messages in those states."""
     if states is not None and READY not in states:
-        held = [queue.held(state) for state in states]
-        if sum(map(len, held)) <= broker.limits.list_scan_max:
-            ids = (message_id for table in held for message_id in table if message_id > after)
-            return iter(sorted(ids))
+        return merge(*[queue.held(state).after(after) for state in states])
     return queue.ids_after(after)
 
 
 def list_leases(session: Session, count: int, after: int) -> MessagePage:
-    """Messages that a session holds, in order of id, from behind `after`.
-
-    A page costs a look at each lease of the session, as `TOUCH *` does.
-    """
+    """Messages that a session holds, in order of id, from behind `after`."""
     held = session.leases
-    ids = nsmallest(count + 1, (message_id for message_id in held if message_id > after))
+    ids = list(islice(held.after(after), count + 1))
     rows = [held[message_id] for message_id in ids[:count]]
     return MessagePage(rows, rows[-1].id if len(ids) > count else None)
 

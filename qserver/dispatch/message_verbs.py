@@ -111,7 +111,7 @@ def get(client: Client, rest: bytes, now: float) -> bytes | None:
     if messages:
         client.wrote = True
         return lines.delivery(messages)
-    if not wait_s:
+    if not wait_s and not getting.is_others_turn(client.broker, names):
         return lines.NOTHING
     client.waiter = getting.wait(client.broker, now, client, names, count, lease_s, wait_s)
     return None

@@ -83,7 +83,7 @@ class Connection:
         """The client has closed its side; answers whether the other stays open for replies."""
         if self._is_closing:
             return False
-        self.stop_hearing(self._server.now())
+        self.stop_hearing()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the loop's call
@@ -132,7 +132,7 @@ class Connection:
         """
         conversation = self._conversation
         server = self._server
-        over_at = server.now() + server.turn_s
+        over_at = server.now() + server.rota.share_s
         replies = [reply]
         size = len(reply)
         for _ in range(LINES_PER_LOOK, LINES_PER_TURN, LINES_PER_LOOK):
@@ -182,12 +182,11 @@ class Connection:
             if not self._is_reading or self._conversation.is_over:
                 self._server.go_on_soon(self)
 
-    def stop_hearing(self, now: float) -> None:
+    def stop_hearing(self) -> None:
         """No more is heard from the client; it is answered what it has asked, then closed."""
         if self._transport is not None and not self._is_closing:
             self._conversation.stop_hearing()
-            self.go_on(now)
-            self._server.end_turn_soon(now)
+            self._server.go_on_soon(self)
 
     def abandon(self) -> None:
         """The journal has failed while a reply was held: whether that was done is unknown."""

@@ -11,7 +11,7 @@ So what many clients ask at the same time is stored by one write and one sync.
 import asyncio
 import gc
 from collections.abc import Awaitable, Callable, Iterator
-from typing import cast
+from typing import Final, cast
 
 import structlog
 
@@ -27,7 +27,6 @@ from qserver.config import (
     REFUSED_MAX,
     RESERVED_NUMBERS,
     STOP_S_MAX,
-    TURN_S_MAX,
     Config,
 )
 from qserver.dispatch.client import Seen
@@ -41,6 +40,7 @@ from qserver.server.compactor import Compactor
 from qserver.server.connection import BUSY_ERROR, Connection
 from qserver.server.listener import Expect, Listener
 from qserver.server.peak import GC_THRESHOLDS, Peak
+from qserver.server.rota import Rota
 from qserver.server.stalls import STALL_S, Stalls
 from qserver.storage.record import replay
 from qserver.storage.recorder import recorder_for
@@ -48,6 +48,9 @@ from qserver.storage.recorder import recorder_for
 log = structlog.get_logger("qserver")
 
 Listen = Callable[[Expect, str, int], Awaitable[Listener]]
+
+LONG_TURN_S: Final = 0.008
+"""A turn that has lasted so long ends, though not all sockets have been read."""
 
 TIMER_SLACK_S = 0.001
 """The loop's clock may be this much ahead of a timer that it calls."""
@@ -59,7 +62,7 @@ class Server:
     Attributes:
         failure: why the journal failed, if it did; the server stops then.
         now: the monotonic clock.
-        turn_s: what each client that has sent ahead may take of a turn.
+        rota: who goes on at the end of the turn.
         keeps: whether the journal keeps anything, so that replies wait for it.
     """
 
@@ -71,7 +74,7 @@ class Server:
         self.config = config
         self.connections_max = connections_max
         self.failure: StorageError | None = None
-        self.turn_s = TURN_S_MAX
+        self.rota = Rota()
         self.recovered_records = 0
         self.recovery_s = 0.0
         self.address: tuple[str, int] = (config.host, config.port)
@@ -101,9 +104,8 @@ class Server:
         self._peak = Peak(self.broker)
         self._listener: asyncio.Server | Listener | None = None
         self._expected: set[Connection] = set()
-        self._to_go_on: dict[Connection, None] = {}
         self.keeps = journal.is_kept
-        self._turn_is_set = False
+        self._turn: asyncio.Handle | None = None
         self._turn_began = 0.0
         self._stalls = Stalls()
         self._busy_poll = busy_poll_for(config, self.now)
@@ -169,9 +171,8 @@ class Server:
         self._is_ending = True
         assert self._listener is not None
         self._listener.close()
-        now = self.now()
         for connection in list(self._connections):
-            connection.stop_hearing(now)
+            connection.stop_hearing()
         await self._wait_for_clients()
         for timer in (self._timer, self._clock_timer):
             if timer is not None:
@@ -256,8 +257,8 @@ class Server:
         """A connection has ended."""
         self._expected.discard(connection)
         self._connections.pop(connection, None)
-        self._to_go_on.pop(connection, None)
-        self.end_turn_soon()
+        self.rota.discard(connection)
+        self.end_turn_soon(self.now())
         if self._is_ending and not self._connections:
             self._nobody_left.set()
 
@@ -273,7 +274,7 @@ class Server:
 
     def go_on_soon(self, connection: Connection) -> None:
         """Let the connection's conversation go on at the end of the turn."""
-        self._to_go_on[connection] = None
+        self.rota.add(connection)
         self.end_turn_soon()
 
     def heard(self, began: float) -> None:
@@ -282,48 +283,48 @@ class Server:
         The turn ends when the other sockets have been read too, so that all share a batch; or now,
         if there is nobody to share it with: that saves a turn of the loop.
         """
-        if self._turn_is_set:
-            return
-        if self._busy_poll is not None:
+        if self._turn is None and self._busy_poll is not None:
             self._busy_poll.heard(began)
-        if len(self._connections) > 1:
+        if self._turn is not None or len(self._connections) > 1:
             self.end_turn_soon(began)
         else:
             self._turn_began = began
             self._end_turn()
 
     def end_turn_soon(self, began: float | None = None) -> None:
-        """Let the turn end when all sockets have been read; it began then, or now."""
-        if not self._turn_is_set:
-            self._turn_is_set = True
+        """Let the turn end when all sockets have been read; it began then, or now.
+
+        Those whom the loop has called say when that was, and end a turn that has been long by then.
+        """
+        if self._turn is None:
             self._turn_began = self.now() if began is None else began
-            asyncio.get_running_loop().call_soon(self._end_turn)
+            self._turn = asyncio.get_running_loop().call_soon(self._end_turn)
+        elif began is not None and began - self._turn_began > LONG_TURN_S:
+            self._turn.cancel()
+            self._end_turn()
 
     def _end_turn(self) -> None:
-        self._turn_is_set = False
+        self._turn = None
         began = self._turn_began
         now = self.now()
-        if self._to_go_on:
-            self._let_go_on(now)
+        if self.rota:
+            self.rota.go_on(now)
         if self.broker.hungry:
             serve(self.broker, now)
         self._committer.commit()
-        if self._to_go_on or (self._committer.is_behind and not self._committer.is_busy):
+        is_behind = self._committer.is_behind and not self._committer.is_busy
+        if self.rota or self.broker.hungry or is_behind:
             self.end_turn_soon()
         if self.broker.wheel.has_new_slot:
             self._set_timer(now)
         now = self.now()
+        if now >= self._peak.ages_at:
+            self._peak.let_age(now)
         took_s = now - began
         if took_s > STALL_S or took_s > self._stalls.longest_s:
             self._stalls.note(took_s)
         if self._busy_poll is not None and not self._committer.is_busy:
             self._busy_poll.turned(now, alone=len(self._connections) == 1)
-
-    def _let_go_on(self, now: float) -> None:
-        to_go_on, self._to_go_on = self._to_go_on, {}
-        self.turn_s = TURN_S_MAX / len(to_go_on)
-        for connection in to_go_on:
-            connection.go_on(now)
 
     def _set_timer(self, now: float) -> None:
         deadline = timers.next_deadline(self.broker)

@@ -177,5 +177,5 @@ def bases(broker: Broker) -> dict[Any, int]:
     found: dict[Any, int] = {m.id: m.segment for m in broker.messages.values()}
     for name, queue in broker.queues.items():
         if queue.dedup is not None:
-            found |= {(name, key): entry[2] for key, entry in queue.dedup._keys.items()}
+            found |= {(name, key): entry[2] for key, entry in queue.dedup.items()}
     return found

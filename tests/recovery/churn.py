@@ -101,7 +101,7 @@ class Churn:
                 message.queue.encoded, message.id, message.body, snapshot(self.broker, message)
             )
         for queue in self.broker.queues.values():
-            keys = queue.dedup._keys.items() if queue.dedup else ()
+            keys = queue.dedup.items() if queue.dedup else ()
             for key, (message_id, until, _) in keys:
                 recorder.dedup(queue.encoded, key, message_id, until)
         journal.commit(sync=True)

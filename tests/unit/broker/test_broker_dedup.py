@@ -2,7 +2,7 @@
 
 import pytest
 
-from qserver.broker.dedup import Dedup
+from qserver.broker.dedup import SHARDED_FROM, Dedup
 from qserver.broker.put import KEYS_OVER_MAX
 from qserver.broker.timers import KEYS_MAX
 from tests.model.same import check_books
@@ -203,3 +203,46 @@ def test_a_put_forgets_so_many_keys_and_one_that_is_over_and_not_forgotten_holds
 
 def keys_left(bench: Bench) -> int:
     return sum(len(queue.dedup) for queue in bench.broker.queues.values() if queue.dedup)
+
+
+def many(count: int = SHARDED_FROM + 2008) -> tuple[Dedup, list[str]]:
+    """So many keys that they stand in several tables, the first hundred in segment 1."""
+    dedup = Dedup()
+    keys = [f"k{n}" for n in range(count)]
+    for at in range(0, count, 100):
+        dedup.add(keys[at : at + 100], range(at, at + 100), until=10.0 + at, segment=1 + (at > 0))
+    return dedup, keys
+
+
+def test_many_keys_are_found_as_few_are() -> None:
+    dedup, keys = many()
+    assert len(dedup) == len(keys) == len(list(dedup.items()))
+    assert [dedup.find(key, 0.0) for key in keys] == list(range(len(keys)))
+    assert dedup.find("k-1", 0.0) is None
+    assert dedup.has_none(["a", "b"])
+    assert not dedup.has_none(["a", keys[-1]])
+
+
+def test_many_keys_grow_one_by_one_too() -> None:
+    dedup = Dedup()
+    for n in range(SHARDED_FROM + 100):
+        assert dedup.add_one(f"k{n}", n, 10.0, 1) is None
+    assert dedup.add_one("k7", 99_999, 20.0, 2) == 1
+    assert len(dedup) == SHARDED_FROM + 100 == len(dict(dedup.items()))
+    assert (dedup.find("k7", 0.0), dedup.find("k8", 0.0)) == (99_999, 8)
+
+
+def test_many_keys_are_used_again_and_forgotten_in_time() -> None:
+    dedup, keys = many()
+    assert dedup.add(keys[:2], [1, 2], until=99_999.0, segment=3) == [1, 1]
+    assert len(dedup) == len(keys)
+    assert sum(len(dedup.expire(99_998.0, 1000)) for _ in range(20)) == len(keys) - 2
+    assert dict(dedup.items()) == {"k0": (1, 99_999.0, 3), "k1": (2, 99_999.0, 3)}
+
+
+def test_many_keys_are_moved_some_at_a_time_each_once() -> None:
+    dedup, keys = many()
+    moved = [dedup.move(1, 9, count=30) for _ in range(5)]
+    assert [len(each) for each in moved] == [30, 30, 30, 10, 0]
+    assert sorted(key for each in moved for key, _, _ in each) == sorted(keys[:100])
+    assert sorted(dedup.segments()) == [2] * (len(keys) - 100) + [9] * 100

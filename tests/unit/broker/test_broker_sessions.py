@@ -105,14 +105,14 @@ def test_a_lease_that_was_taken_without_a_session_is_none_of_its(bench: Bench) -
 def test_anybody_with_the_receipt_settles_a_session_s_lease(bench: Bench) -> None:
     holding(bench, 1)
     assert bench.ack((1, 1)) == []
-    assert bench.broker.sessions["s"].leases == {}
+    assert not bench.broker.sessions["s"].leases
 
 
 def test_a_lease_that_runs_out_leaves_its_session(bench: Bench) -> None:
     holding(bench, 1, lease=1)
     bench.after(1)
     assert states(bench) == {"ready"}
-    assert bench.broker.sessions["s"].leases == {}
+    assert not bench.broker.sessions["s"].leases
 
 
 @pytest.mark.parametrize("stalled", [0.0, 60.0])

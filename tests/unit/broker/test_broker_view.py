@@ -85,7 +85,16 @@ def test_a_state_with_many_messages_is_looked_for_page_by_page() -> None:
         bench.put()
     bench.get(count=6)
     assert page(bench, states=[LEASED]) == ([1, 2, 3, 4], 4)
-    assert page(bench, states=[LEASED], after=4) == ([5, 6], 8)
+    assert page(bench, states=[LEASED], after=4) == ([5, 6], None)
+
+
+def test_several_states_are_one_list_in_the_order_of_ids(bench: Bench) -> None:
+    for _ in range(6):
+        bench.put()
+    one, _, three, *_ = bench.get(count=5)
+    bench.nack(one, three, dead=True)
+    assert page(bench, states=[DEAD, LEASED]) == ([1, 2, 3, 4, 5], None)
+    assert page(bench, states=[LEASED, DEAD], after=2, count=2) == ([3, 4], 4)
 
 
 def test_a_page_ends_at_the_reply_s_bytes(bench: Bench) -> None:

@@ -1,12 +1,10 @@
 """When memory is given back, and which tables are made anew then."""
 
-import sys
+import gc
+from collections import deque
 
 import pytest
 
-from qserver.broker import admin, settle
-from qserver.broker.message import READY
-from qserver.broker.put import put
 from qserver.server.peak import MESSAGES_MAX, PEAK_BYTES_MIN, REST_BYTES_MIN, Peak
 from tests.unit.broker.bench import Bench
 
@@ -48,23 +46,25 @@ def test_the_rest_of_a_peak_is_worth_a_look_until_next_to_nothing_is_left(bench:
     assert looks(bench, *figures) == [False, True, False, True, False, False]
 
 
-def test_tables_are_as_large_as_what_they_hold(bench: Bench) -> None:
-    for _ in range(50_000):
-        put(bench.broker, bench.now, "q", b'"%b"' % (b"x" * 100))
-    receipts = bench.get(count=40_000)
-    assert settle.ack(bench.broker, bench.now, receipts[10:]) == []
-    admin.purge(bench.broker, "q", [READY])
-    queue = bench.broker.queues["q"]
-    assert sys.getsizeof(queue.leased) > 1 << 20
-    before = dict(queue.leased)
+def test_after_a_peak_the_index_of_an_empty_queue_holds_nothing(bench: Bench) -> None:
+    for _ in range(3000):
+        bench.put()
+    bench.ack(*bench.get(count=3000))
     peak = Peak(bench.broker)
     peak.bytes = PEAK_BYTES_MIN
     assert peak.look()
-    assert queue.leased == before
-    assert sys.getsizeof(queue.leased) < 1000
-    assert bench.ids() == []
-    assert settle.ack(bench.broker, bench.now, receipts[:10]) == []
+    assert len(bench.broker.queues["q"].index) == 0
     assert peak.look() is False
+
+
+def test_what_is_young_grows_old_ten_times_a_second(bench: Bench) -> None:
+    peak = Peak(bench.broker)
+    assert peak.ages_at == 0.0
+    bench.put()
+    assert any(isinstance(each, deque) for each in gc.get_objects(0))
+    peak.let_age(7.0)
+    assert not any(isinstance(each, deque) for each in gc.get_objects(0) + gc.get_objects(1))
+    assert peak.ages_at == 7.1
 
 
 def test_the_index_of_an_empty_queue_is_empty_and_goes_on(bench: Bench) -> None:
@@ -79,15 +79,12 @@ def test_the_index_of_an_empty_queue_is_empty_and_goes_on(bench: Bench) -> None:
     assert list(index.after(0)) == [3001]
 
 
-def test_where_much_is_left_tables_stay_as_they_are(bench: Bench) -> None:
+def test_where_much_is_left_indexes_stay_as_they_are(bench: Bench) -> None:
     for _ in range(MESSAGES_MAX + 1):
         bench.put()
-    leased = bench.broker.queues["q"].leased
-    leased.update({-number: bench.message(1) for number in range(1, 100_000)})
-    for number in range(1, 100_000):
-        del leased[-number]
-    size = sys.getsizeof(leased)
+    bench.put("b")
+    bench.ack(*bench.get("b"))
     peak = Peak(bench.broker)
     peak.bytes = 100 * PEAK_BYTES_MIN
     assert peak.look()
-    assert sys.getsizeof(leased) == size
+    assert len(bench.broker.queues["b"].index) == 1
