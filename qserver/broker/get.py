@@ -68,13 +68,12 @@ def _lease(
         message.deadline = deadline
         message.slot = slot
         message.deliveries += 1
-    ids = [message.id for message in messages]
-    queue.leased.add_all(ids, messages)
+    queue.leased.add_all(messages)
     slot.update(messages)
     if session is not None:
         for message in messages:
             message.session = session
-        session.leases.add_all(ids, messages)
+        session.leases.add_all(messages)
     broker.recorder.lease(
         messages, deadline + broker.offset, None if session is None else session.name
     )

@@ -89,12 +89,16 @@ class Table:
             at += len(part)
         self.count += len(messages)
 
-    def add_all(self, ids: list[int], messages: list[Message]) -> None:
-        """Enter messages that are not there yet, by their ids."""
+    def add_all(self, messages: list[Message]) -> None:
+        """Enter messages that are not there yet."""
+        if len(messages) == 1:  # as a GET mostly brings
+            self.add(messages[0])
+            return
+        ids = [message.id for message in messages]
         number = _page_of_all(ids)
         if number < 0:
-            for message_id, message in zip(ids, messages, strict=True):
-                self[message_id] = message
+            for message in messages:
+                self.add(message)
             return
         page = self.pages.get(number)
         if page is None:

@@ -255,3 +255,64 @@ def test_who_leaves_is_not_looked_for_among_the_others(
     for waiter in waiting[::step]:
         waiter.forget(bench.broker)
     assert (bench.broker.waiters, looks < 100) == ({}, True)
+
+
+def test_a_crowd_is_served_some_at_a_time_and_whoever_comes_is_behind_it(bench: Bench) -> None:
+    crowd = [bench.wait() for _ in range(2 * get.SERVED_MAX + 3)]
+    admin.pause(bench.broker, "q", paused=True)
+    for _ in range(len(crowd) + 1):
+        bench.put()
+    bench.put("other")
+    admin.pause(bench.broker, "q", paused=False)
+    bench.serve()
+    assert [len(client.got) for client in crowd] == [1] * get.SERVED_MAX + [0] * (
+        get.SERVED_MAX + 3
+    )
+    assert bench.get("q") == []
+    assert sum(len(client.got) for client in crowd) == 2 * get.SERVED_MAX
+    assert get.is_others_turn(bench.broker, ["other", "q"])
+    assert not get.is_others_turn(bench.broker, ["other"])
+    bench.serve()
+    assert [client.got[0][0][0] for client in crowd] == list(range(1, len(crowd) + 1))
+    assert not bench.broker.hungry
+    assert bench.ids("q") == [len(crowd) + 1]
+
+
+def test_another_queue_has_something_for_who_comes_behind_a_crowd(bench: Bench) -> None:
+    crowd = [bench.wait() for _ in range(3 * get.SERVED_MAX)]
+    bench.put("other")
+    for _ in crowd:
+        bench.put()
+    assert bench.ids("q", "other") == [1]
+
+
+def test_who_is_being_served_does_not_give_up_meanwhile(bench: Bench) -> None:
+    crowd = [bench.wait(seconds=5) for _ in range(3 * get.SERVED_MAX)]
+    late = bench.wait(seconds=1)
+    elsewhere = bench.wait("other", seconds=1)
+    for _ in range(len(crowd) + 1):
+        bench.put()
+    bench.serve()
+    bench.stall(1.1)
+    bench.tick()
+    assert (late.got, elsewhere.got) == ([], [[]])
+    bench.tick()
+    bench.serve()
+    assert late.got == [[(len(crowd) + 1, len(crowd) + 1)]]
+    assert bench.broker.waiting == 0
+
+
+def test_who_waits_in_vain_behind_a_crowd_gives_up_when_that_is_served(bench: Bench) -> None:
+    crowd = [bench.wait(seconds=5) for _ in range(2 * get.SERVED_MAX)]
+    late = bench.wait(seconds=1)
+    for _ in crowd:
+        bench.put()
+    bench.serve()
+    bench.stall(1.1)
+    bench.tick()
+    assert late.got == []
+    bench.tick()
+    bench.stall(0.1)
+    bench.tick()
+    assert late.got == [[]]
+    assert all(len(client.got[0]) == 1 for client in crowd)

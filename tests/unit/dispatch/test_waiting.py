@@ -2,6 +2,7 @@
 
 import pytest
 
+from qserver.broker.get import SERVED_MAX
 from tests.sim import Sim
 
 
@@ -158,3 +159,22 @@ def test_a_queue_named_twice_is_waited_for_once(sim: Sim) -> None:
     sim.connect().ask("PUT a 1")
     assert peer.take() == b"* 1.1 a 1\nOK 1\n"
     assert sim.broker.waiters == {}
+
+
+def test_a_get_without_a_wait_is_served_behind_a_crowd_in_its_turn(sim: Sim) -> None:
+    crowd = [sim.connect() for _ in range(3 * SERVED_MAX)]
+    for peer in crowd:
+        peer.send(b"GET a wait=60\n")
+    other, late, empty = sim.connect(), sim.connect(), sim.connect()
+    other.ask("PAUSE a")
+    for _ in range(len(crowd) + 1):
+        other.ask("PUT a 1")
+    assert late.ask("GET a") == ["OK 0"]
+    for peer, said in ((other, b"RESUME a\n"), (late, b"GET a\n"), (empty, b"GET a\n")):
+        peer.hear(said)
+    sim.turn()
+    assert all(peer.take().endswith(b"OK 1\n") for peer in crowd)
+    sim.pass_time(0.1)
+    number = len(crowd) + 1
+    assert late.take() == b"* %d.%d a 1\nOK 1\n" % (number, number)
+    assert empty.take() == b"OK 0\n"
