@@ -264,6 +264,9 @@ class SimDisk:
         held[offset + half : offset + len(taken)] = taken[half:]
         return len(taken)
 
+    def write_pieces(self, file: int, pieces: list[bytes], offset: int, /) -> int:
+        return self.write(file, b"".join(pieces), offset)
+
     def truncate(self, file: int, length: int, /) -> None:
         self._change("truncate")
         del self._open[file].content[length:]

@@ -17,7 +17,7 @@ from qserver.dispatch.client import About, Client
 from qserver.dispatch.grammar import Grammar, split_word
 from qserver.dispatch.verbs import VERBS
 from qserver.errors import FramingError, RequestError
-from qserver.wire.framing import LineReader
+from qserver.wire.framing import LineReader, without_end
 from qserver.wire.words import shown
 
 _HANDLERS: Final = {name: verb.handler for name, verb in VERBS.items()} | {
@@ -36,7 +36,8 @@ class Conversation:
     """What one client says and is answered.
 
     Attributes:
-        backlog: the lines that are heard and not answered, besides a request that waits.
+        backlog: the lines that are heard and not answered, with their ends, besides a request that
+            waits.
         backlog_bytes: bytes heard since everything was last answered.
 
     Args:
@@ -106,7 +107,7 @@ class Conversation:
                 if done:
                     budget -= done
                     continue
-            line = backlog.popleft()
+            line = without_end(backlog.popleft())
             verb, _, rest = line.partition(b" ")
             budget = budget - 1 if verb in _QUICK else 0
             handler = handlers.get(verb)

@@ -42,9 +42,9 @@ def put(client: Client, backlog: deque[bytes], now: float) -> tuple[int, bytes]:
     size = sum(map(len, lines))
     if size > RUN_BYTES_MAX:
         return len(lines), b""
-    rests = [line.removeprefix(head) for line in lines]
-    if sum(map(len, rests)) != size - len(lines) * len(head):
-        del rests[_length(lines, head) :]
+    if not (min(lines).startswith(head) and max(lines).startswith(head)):  # if they do, all do
+        del lines[_length(lines, head) :]
+    rests = [line[len(head) : -1] for line in lines]
     first = _put(client, head[len(b"PUT ") : at - 1], rests, now, has_keys=has_keys)
     return _answer(backlog, first, len(rests))
 
@@ -63,7 +63,7 @@ def _put_mixed(client: Client, backlog: deque[bytes], now: float) -> tuple[int, 
     parts = [line.split(b" ", 2) for line in islice(backlog, RUN_LINES)]
     ends = (at for at, part in enumerate(parts) if part[0] != b"PUT" or not part[2:])
     del parts[next(ends, len(parts)) :]
-    bodies = [part[2] for part in parts]
+    bodies = [part[2][:-1] for part in parts]
     if sum(map(len, bodies)) > RUN_BYTES_MAX or not _are_plain(bodies):
         return len(parts), b""
     try:

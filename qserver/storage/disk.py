@@ -23,6 +23,10 @@ SPACE_UNKNOWN: Final = 1 << 62
 _ZEROS: Final = bytes(1 << 16)
 
 
+PIECES_MAX: Final = 1000
+"""POSIX promises 16, Linux, macOS and FreeBSD take 1,024."""
+
+
 class Disk(Protocol):
     """A file system with directories, locks and a clock."""
 
@@ -64,6 +68,10 @@ class Disk(Protocol):
 
     def write(self, file: int, content: bytes | memoryview, offset: int, /) -> int:
         """Write at an offset; answers how many bytes were taken, which may be fewer."""
+        ...
+
+    def write_pieces(self, file: int, pieces: list[bytes], offset: int, /) -> int:
+        """As `write`, one piece behind the other: up to `PIECES_MAX`."""
         ...
 
     def truncate(self, file: int, length: int, /) -> None:
@@ -112,6 +120,7 @@ class RealDisk:
 
     now = staticmethod(time.monotonic)
     write = staticmethod(os.pwrite)
+    write_pieces = staticmethod(os.pwritev)
     # fdatasync also persists a new length: POSIX asks for what is needed to read the data back.
     sync = staticmethod(os.fdatasync)
     truncate = staticmethod(os.ftruncate)
@@ -227,7 +236,18 @@ class RealDisk:
 
 def write_all(disk: Disk, file: int, content: bytes, offset: int) -> None:
     """Write all of it at an offset, in as many calls as the system wants."""
-    written = disk.write(file, content, offset)
+    _write_rest(disk, file, content, offset, disk.write(file, content, offset))
+
+
+def write_all_pieces(disk: Disk, file: int, pieces: list[bytes], offset: int) -> None:
+    """The same for pieces that stand one behind the other."""
+    size = sum(map(len, pieces))
+    written = disk.write_pieces(file, pieces, offset)
+    if written < size:
+        _write_rest(disk, file, b"".join(pieces), offset, written)
+
+
+def _write_rest(disk: Disk, file: int, content: bytes, offset: int, written: int) -> None:
     while written < len(content):
         more = disk.write(file, memoryview(content)[written:], offset + written)
         if not more:

@@ -40,7 +40,7 @@ from qserver.storage.disk import Disk, RealDisk
 from qserver.storage.loss import kept_of_damage
 from qserver.storage.room import Room
 from qserver.storage.seal import SEAL_BYTES_MAX
-from qserver.storage.segment import Batch, End
+from qserver.storage.segment import Batch, End, pieces_of
 
 LOCK_NAME: Final = "lock"
 
@@ -226,12 +226,12 @@ class FileJournal:
     def _gather(self, *, sync: bool) -> Batch:
         """Make a batch of what was appended, and decide where the next one will be."""
         records, segment = self._records, self.segment
-        lines = b"".join(records)
+        size = self.pending_bytes
+        pieces = pieces_of(records, size)
         count = len(records) + self._more
-        batch = Batch(segment, self.position, lines, count, self._oldest_needed, sync=sync)
+        batch = Batch(segment, self.position, pieces, count, self._oldest_needed, sync=sync)
         records.clear()
         self._more = 0
-        size = len(lines)
         self._room.take(size)
         self.position += 1
         if segment == self._end.segment:

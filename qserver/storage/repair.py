@@ -97,7 +97,7 @@ def _plan(found: Survey, last_record: bytes) -> list[Piece]:
 def _end(number: int, crc: int, oldest: int, record: bytes) -> Piece:
     """A segment of one batch of one record."""
     header = seal.header(number, crc)
-    sealed, _ = seal.seal(crc, number, record, 1, synced=len(header), oldest=oldest)
+    sealed, _ = seal.seal(crc, number, [record], 1, synced=len(header), oldest=oldest)
     return Piece(number, header, more=record + sealed)
 
 

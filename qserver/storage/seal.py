@@ -31,7 +31,7 @@ else, and `grep -v '^{"seal"'` leaves the records. The header needs no checksum 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 try:
@@ -134,7 +134,7 @@ def read_header(content: bytes, segment: int) -> Header | None:
 
 
 def seal(
-    prev: int, position: int, records: bytes, count: int, *, synced: int, oldest: int
+    prev: int, position: int, pieces: Iterable[bytes], count: int, *, synced: int, oldest: int
 ) -> tuple[bytes, int]:
     """The line that closes a batch after the seal whose checksum is `prev`, and its checksum."""
     text = b'{"seal":%d,"records":%d,"synced":%d,"oldest":%d,"prev":"%08x","crc":"' % (
@@ -144,7 +144,10 @@ def seal(
         oldest,
         prev,
     )
-    crc = crc32(text, crc32(records, prev))
+    crc = prev
+    for piece in pieces:
+        crc = crc32(piece, crc)
+    crc = crc32(text, crc)
     return b'%b%08x"}\n' % (text, crc), crc
 
 

@@ -35,7 +35,7 @@ from typing import Final
 
 from qserver.errors import StorageFailed, StorageFull
 from qserver.storage import seal
-from qserver.storage.disk import NO_ROOM, Disk, write_all
+from qserver.storage.disk import NO_ROOM, PIECES_MAX, Disk, write_all, write_all_pieces
 from qserver.storage.recovery import Found, segment_path
 from qserver.storage.room import Room
 
@@ -58,6 +58,13 @@ NAMED_S: Final = 0.01
 """Where batches are not synced, it is not asked more often whether the file has a name: that takes
 2 to 3 us, as long as all the rest of such a batch."""
 
+COPIED_BYTES_MAX: Final = 64 << 10
+"""A batch of less is copied together; one of more would touch fresh memory for that, which takes
+longer than to write it."""
+
+PIECE_BYTES_MIN: Final = 4096
+"""But pieces that are shorter on the average are: each takes a step of its own in the system."""
+
 _BLANKS: Final = seal.BLANK * BLANK_BYTES_MAX
 
 
@@ -67,20 +74,27 @@ class Batch:
     Args:
         segment: where it belongs; begun with this batch if it does not exist yet.
         position: its number.
-        records: its lines.
-        count: how many these are.
+        pieces: its lines, in pieces of any number of them: few, or one.
+        count: how many lines these are.
         oldest: the oldest segment that is needed once this batch is stored.
         sync: whether it must survive a power cut.
     """
 
-    __slots__ = ("count", "oldest", "position", "records", "segment", "sync")
+    __slots__ = ("count", "oldest", "pieces", "position", "segment", "sync")
 
     def __init__(
-        self, segment: int, position: int, records: bytes, count: int, oldest: int, *, sync: bool
+        self,
+        segment: int,
+        position: int,
+        pieces: list[bytes],
+        count: int,
+        oldest: int,
+        *,
+        sync: bool,
     ) -> None:
         self.segment = segment
         self.position = position
-        self.records = records
+        self.pieces = pieces
         self.count = count
         self.oldest = oldest
         self.sync = sync
@@ -97,6 +111,12 @@ class _NoRoomError(Exception):
 def _raise_if_no_room(error: OSError) -> None:
     if error.errno in NO_ROOM:
         raise _NoRoomError(error) from error
+
+
+def pieces_of(records: list[bytes], size: int) -> list[bytes]:
+    """The pieces that a batch of these records, which have that size together, is written in."""
+    is_long = size >= COPIED_BYTES_MAX and size >= len(records) * PIECE_BYTES_MIN
+    return records.copy() if is_long and len(records) < PIECES_MAX - 1 else [b"".join(records)]
 
 
 class End:
@@ -243,7 +263,7 @@ class End:
                 self._roll(batch.segment)
             self._write(batch, now)
         except _NoRoomError as lack:
-            if self._room.give(len(batch.records) + seal.SEAL_BYTES_MAX, lack.error):
+            if self._room.give(sum(map(len, batch.pieces)) + seal.SEAL_BYTES_MAX, lack.error):
                 return False
             text = f"{self._directory}: no room for the batch, which waits: {lack.error.strerror}"
             raise StorageFull(text) from lack.error
@@ -251,16 +271,17 @@ class End:
 
     def _write(self, batch: Batch, now: float) -> None:
         chain, size, disk = self._chain, self.size, self._disk
-        position, records = batch.position, batch.records
+        position, pieces = batch.position, batch.pieces
         line, crc = seal.seal(
-            chain.crc, position, records, batch.count, synced=self.synced, oldest=batch.oldest
+            chain.crc, position, pieces, batch.count, synced=self.synced, oldest=batch.oldest
         )
-        content = records + line
-        end = size + len(content)
-        if end > self._length:
-            content += self._blanks_behind(end, batch)
+        end = size + sum(map(len, pieces)) + len(line)
+        blanks = self._blanks_behind(end, batch) if end > self._length else b""
         try:
-            write_all(disk, self._file, content, size)
+            if end - size < COPIED_BYTES_MAX:
+                write_all(disk, self._file, b"".join((*pieces, line, blanks)), size)
+            else:
+                write_all_pieces(disk, self._file, [*pieces, line, blanks], size)
         except OSError as error:
             disk.truncate(self._file, size)
             self._length = size
@@ -274,7 +295,7 @@ class End:
         chain.position, chain.crc = position, crc
         self.size = end
         if end > self._length:
-            self._length = size + len(content)
+            self._length = end + len(blanks)
         if self.unsynced_since is None:
             self.unsynced_since = now
 

@@ -276,21 +276,28 @@ def are_json(texts: list[bytes]) -> bool:
     """Whether each is exactly one JSON value, as `check_json` asks for: at half the cost."""
     try:
         deque(map(_decode_raw, texts), maxlen=0)
-        if not all(map(bytes.isascii, texts)):
-            deque(map(bytes.decode, texts), maxlen=0)
-        long = [text for text in texts if len(text) > 2 * NESTING_MAX]
-        for at in range(0, len(long), _TOGETHER):
-            if _count_brackets(b"".join(long[at : at + _TOGETHER])) > NESTING_MAX:
-                deque(map(_check_brackets, long[at:]), maxlen=0)
-                break
+        are_short = max(map(len, texts), default=0) <= 2 * NESTING_MAX
+        have_many_brackets = False
+        step = _SHORT_TOGETHER if are_short else _LONG_TOGETHER
+        for at in range(0, len(texts), step):
+            some = texts[at : at + step]
+            joined = b"".join(some)
+            if not joined.isascii():
+                deque(map(bytes.decode, some), maxlen=0)
+            if are_short:
+                continue
+            have_many_brackets = have_many_brackets or _count_brackets(joined) > NESTING_MAX
+            if have_many_brackets:
+                deque(map(_check_brackets, some), maxlen=0)
     except (UnicodeDecodeError, msgspec.DecodeError, RecursionError, RequestError):
         return False
     return True
 
 
 _STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
-_TOGETHER: Final = 8
-"""So many texts are looked at at once, until some have many brackets: then the rest may too."""
+_SHORT_TOGETHER: Final = 64
+_LONG_TOGETHER: Final = 8
+"""So many texts are looked at at once; until some have many brackets: then the rest may too."""
 
 _NOT_BRACKET: Final = bytes(set(range(256)) - set(b"[]{}"))
 

@@ -24,6 +24,18 @@ def test_short_writes_are_continued() -> None:
     assert stored(disk) == expected
 
 
+@pytest.mark.parametrize("taken", [7001, 70_000, 100_000])
+def test_a_batch_in_pieces_is_continued_wherever_a_write_ends(taken: int) -> None:
+    disk = SimDisk()
+    disk.write_bytes_max = taken
+    journal, _ = started(disk)
+    expected = [b'{"n":%d,"fill":"%b"}\n' % (number, b"x" * 50_000) for number in range(4)]
+    store(journal, *expected)
+    journal.close()
+    disk.crash()
+    assert stored(disk) == expected
+
+
 def test_a_write_that_takes_nothing_more_has_failed() -> None:
     disk = SimDisk()
     journal, _ = started(disk)

@@ -65,6 +65,20 @@ def test_many_records_are_added_as_they_would_be_one_by_one(opener: Opener) -> N
     assert started(opener)[1] == [A, B, C, A]
 
 
+@pytest.mark.parametrize("pieces", [1, 2, 30, 1100])
+def test_long_batches_come_back_whole(opener: Opener, pieces: int) -> None:
+    journal, _ = started(opener)
+    batch(journal, A)
+    stored = [b'{"long":"%b","n":%d}\n' % (b"y" * 100_000, number) for number in range(2)]
+    stored += [
+        b'{"n":%d,"fill":"%b"}\n' % (n, b"x" * ((200 << 10) // pieces)) for n in range(pieces)
+    ]
+    batch(journal, *stored)
+    batch(journal, B)
+    journal.close()
+    assert started(opener)[1] == [A, *stored, B]
+
+
 def test_what_was_committed_comes_back_in_order(opener: Opener) -> None:
     journal, _ = started(opener)
     batch(journal, A, B)

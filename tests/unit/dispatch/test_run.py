@@ -125,9 +125,9 @@ def test_puts_to_several_queues_are_a_run_too() -> None:
     peer.send(b"PUT a 0\nPUT b 0\n")
     waits.send(b"GET a\nGET a wait=9\n")
     waits.take()
-    backlog = deque([b"PUT b 1", b"PUT a [2]", b"PUT b 3", b"GET a"])
+    backlog = deque([b"PUT b 1\n", b"PUT a [2]\n", b"PUT b 3\n", b"GET a\n"])
     assert run.put(peer.conversation.client, backlog, sim.now) == (3, b"OK 3\nOK 4\nOK 5\n")
-    assert list(backlog) == [b"GET a"]
+    assert list(backlog) == [b"GET a\n"]
     sim.turn()
     assert waits.take() == b"* 4.2 a [2]\nOK 1\n"
 

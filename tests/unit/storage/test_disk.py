@@ -35,11 +35,12 @@ def test_a_file_is_written_cut_synced_and_read(tmp_path: Path) -> None:
     assert DISK.write(file, b"abcdef", 0) == 6
     assert DISK.write(file, memoryview(b"XY"), 2) == 2
     DISK.truncate(file, 5)
+    assert DISK.write_pieces(file, [b"f", b"", b"gh"], 5) == 3
     DISK.sync(file)
     DISK.forget_cached(file)
     DISK.sync_directory(tmp_path)
     DISK.close(file)
-    assert (DISK.read(path), DISK.size(path), DISK.names(tmp_path)) == (b"abXYe", 5, ["a"])
+    assert (DISK.read(path), DISK.size(path), DISK.names(tmp_path)) == (b"abXYefgh", 8, ["a"])
     DISK.unlink(path)
     assert DISK.names(tmp_path) == []
 

@@ -16,7 +16,7 @@ def segment_of(batches: list[list[bytes]]) -> bytes:
     parts, prev = [seal.header(1, 0)], 0
     for position, records in enumerate(batches, 1):
         joined = b"".join(records)
-        line, prev = seal.seal(prev, position, joined, len(records), synced=0, oldest=1)
+        line, prev = seal.seal(prev, position, [joined], len(records), synced=0, oldest=1)
         parts += [joined, line]
     return b"".join(parts)
 
@@ -36,7 +36,7 @@ def test_the_documented_segment_is_one() -> None:
     assert (chain.at, chain.position) == (len(content), 2)
     assert content.startswith(seal.header(1, 0))
     records = b'{"put":1}\n{"put":2}\n'
-    line, _ = seal.seal(0, 1, records, 2, synced=len(seal.header(1, 0)), oldest=1)
+    line, _ = seal.seal(0, 1, [records], 2, synced=len(seal.header(1, 0)), oldest=1)
     assert seal.header(1, 0) + records + line == content[: content.index(b'{"ack"')]
 
 
@@ -59,7 +59,7 @@ def test_without_the_extra_the_checksum_comes_from_zlib() -> None:
 
 def test_no_seal_is_longer_than_its_bound() -> None:
     most = 10**18 - 1
-    line, _ = seal.seal(2**32 - 1, most, b"", most, synced=most, oldest=most)
+    line, _ = seal.seal(2**32 - 1, most, [], most, synced=most, oldest=most)
     assert len(line) + 1 <= seal.SEAL_BYTES_MAX
     assert seal.ends_sealed(line)
 
@@ -90,7 +90,7 @@ def test_a_walk_can_be_left_and_taken_up_again_at_any_batch() -> None:
 
 
 def test_a_seal_that_counts_backwards_is_not_accepted() -> None:
-    line, _ = seal.seal(0, 7, b"", 0, synced=0, oldest=1)
+    line, _ = seal.seal(0, 7, [], 0, synced=0, oldest=1)
     chain = chain_at_header()
     chain.position = 7
     assert list(seal.walk(seal.header(1, 0) + line, chain)) == []
@@ -106,8 +106,8 @@ def test_a_seal_with_a_right_checksum_and_other_fields_is_not_accepted() -> None
 
 
 def test_the_largest_claim_of_a_sync_counts_whatever_else_is_broken() -> None:
-    a, _ = seal.seal(0, 1, b"", 0, synced=500, oldest=1)
-    b, _ = seal.seal(9, 9, b"", 0, synced=70, oldest=1)
+    a, _ = seal.seal(0, 1, [], 0, synced=500, oldest=1)
+    b, _ = seal.seal(9, 9, [], 0, synced=70, oldest=1)
     broken = a.replace(b"500", b"5oo")
     assert seal.synced_claimed(b"\n" + a + b"garbage\n" + b + broken, 0) == 500
     assert seal.synced_claimed(b"\n" + broken + b, 0) == 70
