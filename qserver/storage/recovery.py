@@ -109,6 +109,23 @@ def is_begun_only(content: bytes, segment: int) -> bool:
     return len(content) <= len(seal.header(segment, 0))
 
 
+def kept_of_newest(content: bytes, segment: int) -> int:
+    """How much of the newest segment a start keeps: all but a torn end, and blank lines.
+
+    All of it where the start refuses, since then it cuts nothing. For whoever does not start, but
+    must know what a start would do.
+    """
+    chain = seal.Chain()
+    header = seal.read_header(content, segment)
+    if header is not None:
+        chain.crc, chain.at = header.prev, header.length
+        for _ in seal.walk(content, chain):
+            pass
+    elif not is_begun_only(content, segment):
+        return len(content)
+    return chain.at if is_torn(content, chain.at) else len(content)
+
+
 def read_back(
     disk: Disk, directory: Path, progress: Progress | None = None
 ) -> Generator[tuple[int, bytes], None, Found]:

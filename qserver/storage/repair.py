@@ -49,6 +49,7 @@ def repair(disk: Disk, directory: Path, found: Survey, last_record: bytes) -> li
         kept_as = [
             _set_aside(disk, directory, f"damaged-{damage.segment:012d}", damage.file, *place)
             for damage in found.damages
+            if damage.bytes
             for place in [(damage.offset, damage.bytes)]
         ]
         if found.torn:

@@ -6,7 +6,8 @@ looks at every batch by itself, so it also finds those behind the damage:
     stretch     intact batches, each of which chains on the one before
     damage      bytes that belong to no stretch that is kept
     missing     numbers of batches between two stretches, of which nothing stands anywhere
-    torn end    what the next start cuts off, as after a power cut: no damage
+    torn end    what the next start cuts off, as after a power cut: no damage. Of many batches that
+                were not synced any may be torn, so intact ones may be part of it
     blank end   lines that are still to be written over, behind the newest segment: nothing at all
 
 Numbers only grow, and a segment holds those from its own on to that of the next. An intact batch
@@ -81,6 +82,7 @@ class Segment:
     """One file.
 
     Attributes:
+        end: where a torn end or blank lines begin, which are not looked at; else its length.
         header: None if its first line is not its header.
         elsewhere: intact batches that don't belong here.
         copies: start and end of those of them that are kept in their place.
@@ -89,6 +91,7 @@ class Segment:
     number: int
     file: str
     bytes: int
+    end: int
     header: seal.Header | None
     stretches: list[Stretch] = field(default_factory=list)
     elsewhere: list[seal.Batch] = field(default_factory=list)
@@ -159,20 +162,30 @@ def _survey(disk: Disk, directory: Path) -> Survey:
     )
     for number, following in pairwise([*numbers, 1 << 62]):
         content = disk.read(recovery.segment_path(directory, number))
-        found.segments.append(_look_at(directory, number, following, content))
+        is_newest = number == numbers[-1]
+        end = _end_of_newest(found, number, content) if is_newest else len(content)
+        found.segments.append(_look_at(directory, number, following, content, end))
     while (other := _contradiction(found.segments)) is not None:
         segment, stretch = other
         segment.stretches.remove(stretch)
     for segment in found.segments:
         if segment.elsewhere:
             _find_copies(disk, segment, found.segments)
-        content = disk.read(Path(segment.file))
-        _find_damage(found, segment, content, is_newest=segment is found.segments[-1])
+        _find_damage(found, segment, disk.read(Path(segment.file)))
     _find_gaps(found)
     return found
 
 
-def _look_at(directory: Path, number: int, following: int, content: bytes) -> Segment:
+def _end_of_newest(found: Survey, number: int, content: bytes) -> int:
+    """Where a torn end or blank lines begin; notes a torn end."""
+    written = len(seal.without_blanks(content))
+    end = min(recovery.kept_of_newest(content, number), written)
+    if end < written:
+        found.torn = number, end, written - end
+    return end
+
+
+def _look_at(directory: Path, number: int, following: int, content: bytes, end: int) -> Segment:
     path = recovery.segment_path(directory, number)
     if seal.header_format(content) > seal.FORMAT:
         raise NewerFormat(
@@ -180,9 +193,9 @@ def _look_at(directory: Path, number: int, following: int, content: bytes) -> Se
             f" {seal.FORMAT}. Nothing was changed"
         )
     header = seal.read_header(content, number)
-    segment = Segment(number, str(path), len(content), header)
+    segment = Segment(number, str(path), len(content), end, header)
     last = 0
-    for batch in seal.intact_batches(content):
+    for batch in seal.intact_batches(content[:end]):
         if not max(number, last + 1) <= batch.position < following:
             segment.elsewhere.append(batch)
             continue
@@ -243,24 +256,20 @@ def _find_copies(disk: Disk, segment: Segment, segments: list[Segment]) -> None:
                 segment.copies.append((copy.start, copy.end))
 
 
-def _find_damage(found: Survey, segment: Segment, content: bytes, *, is_newest: bool) -> None:
-    """Everything but the header, the stretches and copies is damage, or a torn end."""
-    if segment.header is None and is_newest and recovery.is_begun_only(content, segment.number):
-        found.torn = segment.number, 0, len(content)
-        return
+def _find_damage(found: Survey, segment: Segment, content: bytes) -> None:
+    """Everything up to the segment's end but the header, the stretches and copies is damage.
+
+    That the header is not there is damage too, though no byte in its place may be left to tell it.
+    """
+    is_newest = segment is found.segments[-1]
+    may_lack_it = is_newest and recovery.is_begun_only(content, segment.number)
+    is_headless = segment.header is None and not may_lack_it
     at = segment.header.length if segment.header else 0
     known = [(stretch.start, stretch.end) for stretch in segment.stretches]
-    for start, end in sorted(known + segment.copies):
-        if at < start:
+    for start, end in [*sorted(known + segment.copies), (segment.end, segment.end)]:
+        if at < start or (is_headless and not at):
             found.damages.append(_damage(segment, content, at, start))
         at = end
-    left = len(seal.without_blanks(content[at:])) if is_newest else len(content) - at
-    if not left:
-        return
-    if is_newest and segment.header and recovery.is_torn(content, at):
-        found.torn = segment.number, at, left
-    else:
-        found.damages.append(_damage(segment, content, at, at + left))
 
 
 def _damage(segment: Segment, content: bytes, start: int, end: int) -> Damage:
@@ -287,12 +296,13 @@ def _find_gaps(found: Survey) -> None:
     """Walk along what is kept, as a start does, and note where the chain is broken."""
     if not found.segments:
         return
-    last, oldest = found.segments[0].number - 1, 1
+    first = found.segments[0].number
+    last, oldest = first - 1, 1
     kept: int | None = None  # checksum of the last batch that is kept
     crc: int | None = None  # where the chain stands for a reader
     for segment in found.segments:
         header = segment.header
-        bridged = header is not None and (crc is None or header.follows == crc)
+        bridged = header is not None and (segment.number == first or header.follows == crc)
         if header is not None:
             if not bridged:
                 found.unlinked.append(segment.number)
@@ -305,5 +315,5 @@ def _find_gaps(found: Survey) -> None:
                 found.unlinked.append(segment.number)
             kept = crc = stretch.crc
             last, oldest, bridged = stretch.last, stretch.oldest, True
-    if found.segments[0].number > oldest:
+    if first > oldest:
         found.lost_before = oldest
