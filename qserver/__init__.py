@@ -53,6 +53,7 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
     broker/dedup.py             dedup keys
     broker/session.py           sessions
     broker/waiter.py            requests that wait
+    broker/hungry.py            who of them is to be served
     broker/wheel.py             the timer wheel
     broker/put.py               PUT
     broker/get.py               GET, waiting, sessions

@@ -19,6 +19,7 @@ from collections import OrderedDict
 from qserver.broker.bases import Bases
 from qserver.broker.counters import Counters
 from qserver.broker.following import Follower
+from qserver.broker.hungry import Hungry
 from qserver.broker.message import DEAD, DELAYED, DONE, GONE, LEASED, READY, STATES, Message
 from qserver.broker.queue import Queue
 from qserver.broker.session import Session
@@ -52,7 +53,8 @@ class Broker:
             the first is found, and any one leaves, at once, however many there are.
         waiting: how many these are.
         result_waiters: RESULTs that wait, by message id, first come first.
-        hungry: names of queues in which something became ready while GETs wait for it.
+        hungry: queues in which something became ready while GETs wait for it.
+        servings: what serving these may still take of this turn: `get.py`.
         memory: bytes that the messages take, estimated.
         memory_bytes_max: how many they may take: as many as the limits say, or fewer when the disk
             has room for fewer; 0 when it is full.
@@ -89,6 +91,7 @@ class Broker:
         "reserved_id",
         "reserved_lease",
         "result_waiters",
+        "servings",
         "sessions",
         "waiters",
         "waiting",
@@ -120,7 +123,8 @@ class Broker:
         self.waiters: dict[str, OrderedDict[GetWaiter, None]] = {}
         self.waiting = 0
         self.result_waiters: dict[int, dict[ResultWaiter, None]] = {}
-        self.hungry: dict[str, None] = {}
+        self.hungry = Hungry()
+        self.servings = 1
         self.wheel = Wheel(now)
         self.follower = Follower()
         self.counters = Counters()
@@ -342,5 +346,6 @@ class Broker:
 
     def awaken(self, name: str) -> None:
         """Something may be had in a queue: remember it, if anyone waits there."""
-        if name in self.waiters:
-            self.hungry[name] = None
+        line = self.waiters.get(name)
+        if line is not None:
+            self.hungry.add(next(iter(line)).number, name)

@@ -1,7 +1,6 @@
 """GET: messages leased, at once or when there are some; and the sessions leases belong to."""
 
 from collections import OrderedDict
-from heapq import heappop, heapreplace
 from typing import Final
 
 from qserver.broker.broker import Broker
@@ -10,8 +9,11 @@ from qserver.broker.queue import Queue
 from qserver.broker.session import Client, Session
 from qserver.broker.waiter import GetWaiter
 
-SERVED_MAX: Final = 100
-"""GETs that waited are served so many at a time, in about 1 ms, and their replies take as long."""
+SERVINGS_MAX: Final = 100
+"""What serving GETs that waited may take of a turn, about 1 ms, and their replies as long: one for
+each GET, and one for each `MESSAGES_PER_SERVING` messages."""
+
+MESSAGES_PER_SERVING: Final = 10
 
 
 def get(
@@ -24,17 +26,37 @@ def get(
 ) -> list[Message]:
     """Lease up to `count` messages of the queues, of the first one first.
 
-    GETs that waited longer are served before, if something has come for them meanwhile. While it
-    takes more than one call to serve these, their queues have nothing for others: `is_others_turn`.
+    GETs that waited longer are served before, if something has come for them meanwhile. While that
+    takes more than one turn, their queue has nothing for others: `is_others_turn`.
     """
     if broker.hungry:
-        serve(broker, now)
-    spoken_for = broker.hungry
+        names = _before_others_turn(broker, now, names)
+    return _take(broker, now, client, names, count, lease_s)
+
+
+def _before_others_turn(broker: Broker, now: float, names: list[str]) -> list[str]:
+    """Those of the queues that come before one from which others are still to be served."""
+    if any(name in broker.hungry for name in names):
+        _serve_some(broker, now)
+    for at, name in enumerate(names):
+        if name in broker.hungry and _next_to_serve(broker, name) is not None:
+            return names[:at]
+    return names
+
+
+def _take(
+    broker: Broker,
+    now: float,
+    client: Client,
+    names: list[str],
+    count: int,
+    lease_s: float | None,
+) -> list[Message]:
     found: list[Message] = []
     size = broker.limits.reply_bytes_max
     for name in names:
         queue = broker.queues.get(name)
-        if queue is None or queue.paused or not queue.ready.count or name in spoken_for:
+        if queue is None or queue.paused or not queue.ready.count:
             continue
         taken = queue.ready.take(count, size)
         _lease(broker, now, queue, taken, lease_s, client.session)
@@ -103,40 +125,47 @@ def wait(
         broker.waiters.setdefault(name, OrderedDict())[waiter] = None
     broker.waiting += 1
     broker.wheel.schedule(waiter, now + wait_s)
+    if broker.hungry:  # a queue behind one that others are served from may have something for it
+        for name in names:
+            if _next_to_serve(broker, name) is waiter:
+                broker.awaken(name)
     return waiter
 
 
 def is_others_turn(broker: Broker, names: list[str]) -> bool:
-    """Whether GETs that waited longer are still being served from one of these queues."""
-    return not broker.hungry.keys().isdisjoint(names)
+    """Whether GETs that waited longer are still to be served from one of these queues."""
+    hungry = broker.hungry
+    return any(name in hungry and _next_to_serve(broker, name) is not None for name in names)
 
 
-def serve(broker: Broker, now: float, budget: int = SERVED_MAX) -> None:
+def serve(broker: Broker, now: float) -> None:
     """Give what has become ready to those who wait for it, first come first served.
 
-    To be called when a turn's requests are done, and again soon while there are `hungry` queues.
-    Then a GET that waits for many messages gets all that came in the turn, and each message wakes
-    one waiter, never a crowd.
+    To be called when a turn's requests are done, and again in the next turn while there are
+    `hungry` queues. Then a GET that waits for many messages gets all that came in the turn, and
+    each message wakes one waiter, never a crowd.
     """
-    if not broker.hungry:
-        return
-    lines = [(0, name) for name in sorted(broker.hungry)]  # too low a number is corrected below
-    broker.hungry = {}
-    while lines and budget > 0:
-        number, name = lines[0]
+    broker.servings = SERVINGS_MAX
+    _serve_some(broker, now)
+
+
+def _serve_some(broker: Broker, now: float) -> None:
+    hungry = broker.hungry
+    while hungry and broker.servings > 0:
+        number, name = hungry.first()
         waiter = _next_to_serve(broker, name)
         if waiter is None:
-            heappop(lines)
+            hungry.remove_first()
         elif waiter.number > number:
-            heapreplace(lines, (waiter.number, name))
+            hungry.move(waiter.number)
         else:
-            budget -= 1
             waiter.forget(broker)
-            messages = get(broker, now, waiter.client, waiter.queues, waiter.count, waiter.lease_s)
-            waiter.client.delivered(messages)
-    for _, name in lines:
-        if _next_to_serve(broker, name) is not None:
-            broker.hungry[name] = None
+            client = waiter.client
+            messages = _take(broker, now, client, waiter.queues, waiter.count, waiter.lease_s)
+            broker.servings -= 1 + len(messages) // MESSAGES_PER_SERVING
+            client.delivered(messages)
+    if not hungry:
+        broker.servings = SERVINGS_MAX  # that was all: what comes next in the turn is new
 
 
 def _next_to_serve(broker: Broker, name: str) -> GetWaiter | None:

@@ -5,7 +5,7 @@ from itertools import islice
 from qserver.broker.broker import Broker
 from qserver.broker.expire import expire
 from qserver.broker.following import Follower, await_due
-from qserver.broker.get import serve
+from qserver.broker.get import is_others_turn, serve
 from qserver.broker.message import DELAYED, DONE, LEASED, Message
 from qserver.broker.ongoing import Ongoing
 from qserver.broker.put import expire_keys
@@ -24,15 +24,18 @@ SWEEP_S = 1.0
 KEYS_MAX = 2000
 """And so many in one tick, of one queue: about 2 ms."""
 
+STAYS_S = 1 / 16
+"""A GET whose time is over while others are served before it stays in line so long, and again."""
+
 CLOCK_JUMP_S = 0.5
 """A wall clock that has moved by more than this against the monotonic one was set."""
 
 
 def tick(broker: Broker, now: float, budget: int = BUDGET) -> bool:
     """Do what is due, up to `budget` things; answers whether more is due now."""
-    spoken_for = set(broker.hungry)
     fired, more = broker.wheel.advance(now, budget)
     fired.sort(key=_order)
+    staying = _who_stays(broker, fired) if broker.hungry else set[Timed]()
     due: list[int] = []
     going_on: list[Ongoing | Follower] = []
     to_sweep: list[Queue] = []
@@ -45,8 +48,8 @@ def tick(broker: Broker, now: float, budget: int = BUDGET) -> bool:
             more |= item.slot is not None
         elif isinstance(item, (Ongoing, Follower)):
             going_on.append(item)
-        elif isinstance(item, GetWaiter) and not spoken_for.isdisjoint(item.queues):
-            broker.wheel.schedule(item, 0.0)  # its turn may come yet
+        elif item in staying:
+            broker.wheel.schedule(item, now + STAYS_S)
         elif isinstance(item, Waiter):
             item.give_up(broker)
         else:
@@ -60,6 +63,12 @@ def tick(broker: Broker, now: float, budget: int = BUDGET) -> bool:
         more |= _go_on(broker, going_on)
     serve(broker, now)
     return more
+
+
+def _who_stays(broker: Broker, fired: list[Timed]) -> set[Timed]:
+    """GETs whose time is over, but whose turn may yet come: those before them are being served."""
+    waiters = [item for item in fired if isinstance(item, GetWaiter)]
+    return {waiter for waiter in waiters if is_others_turn(broker, waiter.queues)}
 
 
 def _go_on(broker: Broker, waiting: list[Ongoing | Follower]) -> bool:

@@ -35,8 +35,8 @@ def _find_trim() -> Callable[[int], int] | None:
     return trim
 
 
-GC_THRESHOLDS: Final = (5_000, 5, 1_000_000)
-"""Young garbage is collected, the old generation practically never.
+GC_THRESHOLDS: Final = (5_000, 5, 1 << 30)
+"""Young garbage is collected, the old generation never but by `Peak`.
 
 A full collection walks the tables of millions of messages, 10 ms and more each time, to find
 nothing: what the broker holds is freed by reference counts, and connections and queues, which

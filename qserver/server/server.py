@@ -1,7 +1,7 @@
 """The server: one turn of its loop, its start and its stop.
 
-    all sockets that have something are read; each conversation goes on
-      └─ end of the turn (once):  GETs that wait are served
+    all sockets that have something are read, for some ms; each conversation goes on
+      └─ end of the turn (once):  GETs that wait are served, some of a crowd
                                   what was recorded is committed, replies are given out
                                   the timer is set for what is due next
 
@@ -280,8 +280,8 @@ class Server:
     def heard(self, began: float) -> None:
         """A connection has said something at that time, and is answered as far as that goes.
 
-        The turn ends when the other sockets have been read too, so that all share a batch; or now,
-        if there is nobody to share it with: that saves a turn of the loop.
+        The turn ends when the other sockets have been read too, so that all share a batch, or
+        when it has been long; or now, if there is nobody to share with: that saves one of the loop.
         """
         if self._turn is None and self._busy_poll is not None:
             self._busy_poll.heard(began)
@@ -317,9 +317,9 @@ class Server:
             self.end_turn_soon()
         if self.broker.wheel.has_new_slot:
             self._set_timer(now)
-        now = self.now()
         if now >= self._peak.ages_at:
             self._peak.let_age(now)
+        now = self.now()
         took_s = now - began
         if took_s > STALL_S or took_s > self._stalls.longest_s:
             self._stalls.note(took_s)

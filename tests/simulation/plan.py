@@ -7,6 +7,8 @@ failing one is made small.
 from dataclasses import dataclass, replace
 from random import Random
 
+from qserver.build import BUILD
+
 FAULTS = (
     ("kill", 6),
     ("kill_at_change", 4),
@@ -21,6 +23,10 @@ FAULTS = (
     ("clock", 2),
 )
 """What can go wrong, and how often that is chosen."""
+
+
+SMALL_SHARE = 0.3
+"""So many runs are small."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ class Plan:
     Attributes:
         seconds: how long clients come and faults happen.
         clients: their numbers, of which each has a script of its own.
+        is_small: a few clients and messages are a crowd: `small.py`. Never where it can't be.
     """
 
     seed: int
@@ -51,6 +58,7 @@ class Plan:
     disk_sync_s: float
     clients: tuple[int, ...]
     faults: tuple[Fault, ...]
+    is_small: bool
 
     @classmethod
     def of(cls, seed: int) -> "Plan":
@@ -74,6 +82,7 @@ class Plan:
             chance.choice((1e-4, 1e-3, 1e-2)),
             tuple(range(1, chance.choice((2, 3, 4, 5)))),
             tuple(sorted(faults, key=lambda fault: fault.at)),
+            chance.random() < SMALL_SHARE and BUILD == "plain",
         )
 
     def smaller(self) -> list["Plan"]:

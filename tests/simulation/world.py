@@ -27,6 +27,7 @@ from tests.simulation.loop import SimLoop, Stuck
 from tests.simulation.machine import DATA, Machine
 from tests.simulation.network import Network
 from tests.simulation.plan import Fault, Plan
+from tests.simulation.small import small_slices
 from tests.simulation.talk import Talk
 from tests.simulation.violation import Violation
 
@@ -71,6 +72,7 @@ class World:
             self._loop, self._network, Random(f"machine {plan.seed}"), config, self._down
         )
         self._machine.sync_s = plan.disk_sync_s
+        self._unsynced_since = inf
         self._is_without_power = False  # or so soon after that the journal doesn't know this boot
         self._is_clock_unseen = False  # set while no server ran, and none has run long since
         self._started_at = inf
@@ -105,7 +107,8 @@ class World:
             Violation: the server broke a promise.
         """
         self._loop.set_exception_handler(self._fault)
-        with _logs_to(lambda entry: self.tell("server", entry)):
+        small = small_slices() if self.plan.is_small else contextlib.nullcontext()
+        with small, _logs_to(lambda entry: self.tell("server", entry)):
             main = self._loop.create_task(self._live())
             main.add_done_callback(self._over)
             try:
@@ -178,6 +181,7 @@ class World:
             self._boots = self._loop.call_later(1.0, self._boot)
         if self._machine.server is not None:
             self._started_at = self._loop.time()
+            self._unsynced_since = inf
         self.tell("world", "the server starts" if self._machine.server else "no start")
 
     def _down(self, how: str) -> None:
@@ -191,18 +195,29 @@ class World:
         self._started_at = inf
         for name in self._history.sessions:
             self._history.session_broken(name, now)
-        if how in ("power cut", "failed") and self.plan.sync_s is not None:
-            # An interval begins with the first write after a sync, which itself takes its time. And
-            # a server whose disk has failed takes leave of its clients before it ends.
-            leave_s = LINGER_S if how == "failed" else 0.0
-            window_s = self.plan.sync_s + 1.0 + leave_s if self.plan.sync_s else now
-            self._history.lost_power(now - window_s, now)
-            self._has_settings = False
+        if self.plan.sync_s is not None:
+            self._lose_unsynced(how, self.plan.sync_s, now)
         if how == "power cut" and (self._is_clock_unseen or not self._history.may_delay(now)):
             self._history.clock_not_noticed()
         if self._boots is None:
             down_s = self._chance.choice((0.01, 0.2, 1.0, 5.0))
             self._boots = self._loop.call_later(down_s, self._boot)
+
+    def _lose_unsynced(self, how: str, sync_s: float, now: float) -> None:
+        """What a server under an interval had not synced may be undone by a power cut.
+
+        Also by one before the next server is there, which syncs what the last one wrote.
+        """
+        # An interval begins with the first write after a sync, which itself takes its time. And a
+        # server whose disk has failed takes leave of its clients before it ends.
+        leave_s = LINGER_S if how == "failed" else 0.0
+        window_s = sync_s + 1.0 + leave_s if sync_s else now
+        self._unsynced_since = min(self._unsynced_since, now - window_s)
+        if how in ("power cut", "failed"):
+            self._history.lost_power(self._unsynced_since, now)
+            self._has_settings = False
+        if how == "power cut":
+            self._unsynced_since = inf
 
     async def _apply(self, fault: Fault) -> None:
         machine, value = self._machine, fault.value

@@ -300,6 +300,18 @@ def test_what_is_leased_meanwhile_keeps_its_own_time_and_what_has_ended_is_not_c
     assert until(bench) == [7.0] * 3 + [60.0] * 31
 
 
+def test_what_was_leased_meanwhile_is_not_said_to_be_extended(bench: Bench) -> None:
+    client = holding(bench, 15)
+    request = touch_all(bench, client, 60.0)
+    held = [(message.id, message.lease) for message in request.session.leases.values()]
+    bench.ack(*held[:10])
+    bench.put()
+    assert len(bench.get(lease=7, client=client)) == 1
+    ticks(bench, client)
+    assert (client.counts, until(bench)) == ([15], [7.0] + [60.0] * 5)
+    assert bench.records("touch_session") == []
+
+
 def test_a_lease_that_ends_before_its_turn_is_lost_and_not_counted(bench: Bench) -> None:
     client = holding(bench, 35)
     touch_all(bench, client)

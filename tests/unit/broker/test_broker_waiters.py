@@ -258,36 +258,82 @@ def test_who_leaves_is_not_looked_for_among_the_others(
 
 
 def test_a_crowd_is_served_some_at_a_time_and_whoever_comes_is_behind_it(bench: Bench) -> None:
-    crowd = [bench.wait() for _ in range(2 * get.SERVED_MAX + 3)]
+    crowd = [bench.wait() for _ in range(2 * get.SERVINGS_MAX + 3)]
     admin.pause(bench.broker, "q", paused=True)
     for _ in range(len(crowd) + 1):
         bench.put()
     bench.put("other")
     admin.pause(bench.broker, "q", paused=False)
     bench.serve()
-    assert [len(client.got) for client in crowd] == [1] * get.SERVED_MAX + [0] * (
-        get.SERVED_MAX + 3
+    assert [len(client.got) for client in crowd] == [1] * get.SERVINGS_MAX + [0] * (
+        get.SERVINGS_MAX + 3
     )
     assert bench.get("q") == []
-    assert sum(len(client.got) for client in crowd) == 2 * get.SERVED_MAX
     assert get.is_others_turn(bench.broker, ["other", "q"])
     assert not get.is_others_turn(bench.broker, ["other"])
+    bench.serve()
     bench.serve()
     assert [client.got[0][0][0] for client in crowd] == list(range(1, len(crowd) + 1))
     assert not bench.broker.hungry
     assert bench.ids("q") == [len(crowd) + 1]
 
 
-def test_another_queue_has_something_for_who_comes_behind_a_crowd(bench: Bench) -> None:
-    crowd = [bench.wait() for _ in range(3 * get.SERVED_MAX)]
+def test_who_comes_behind_a_crowd_gets_nothing_of_a_queue_that_it_named_later(bench: Bench) -> None:
+    crowd = [bench.wait() for _ in range(3 * get.SERVINGS_MAX)]
     bench.put("other")
+    for _ in range(2 * len(crowd)):
+        bench.put()
+    bench.serve()
+    assert bench.ids("q", "other") == []
+    assert bench.ids("other", "q") == [1]
+    assert get.is_others_turn(bench.broker, ["other", "q"])
+
+
+def test_who_asks_for_another_queue_serves_no_crowd(bench: Bench) -> None:
+    crowd = [bench.wait() for _ in range(3 * get.SERVINGS_MAX)]
     for _ in crowd:
         bench.put()
-    assert bench.ids("q", "other") == [1]
+    bench.put("other")
+    for _ in range(5):
+        bench.get("other")
+    assert not any(client.got for client in crowd)
+
+
+def test_what_a_turn_serves_is_bounded_though_many_ask(bench: Bench) -> None:
+    crowd = [bench.wait() for _ in range(3 * get.SERVINGS_MAX)]
+    bench.serve()
+    for _ in crowd:
+        bench.put()
+    for _ in range(5):
+        assert bench.ids() == []
+    assert sum(len(client.got) for client in crowd) == get.SERVINGS_MAX
+
+
+def test_of_those_who_take_many_messages_fewer_are_served_in_a_turn(bench: Bench) -> None:
+    count = 10 * get.MESSAGES_PER_SERVING - get.MESSAGES_PER_SERVING
+    crowd = [bench.wait(count=count) for _ in range(20)]
+    for _ in range(count * len(crowd)):
+        bench.put()
+    bench.serve()
+    assert [len(client.got) for client in crowd] == [1] * 10 + [0] * 10
+    bench.serve()
+    assert all(len(client.got[0]) == count for client in crowd)
+
+
+def test_many_queues_are_served_by_who_waits_longest_whatever_came_first(bench: Bench) -> None:
+    crowd = [bench.wait(f"q{n % 50}") for n in range(3 * get.SERVINGS_MAX)]
+    for n in reversed(range(len(crowd))):
+        bench.put(f"q{n % 50}")
+    for turns in (1, 2, 3):
+        bench.serve()
+        served = [len(client.got) for client in crowd]
+        assert served == [1] * turns * get.SERVINGS_MAX + [0] * (3 - turns) * get.SERVINGS_MAX
+    bench.serve()
+    assert not bench.broker.hungry
 
 
 def test_who_is_being_served_does_not_give_up_meanwhile(bench: Bench) -> None:
-    crowd = [bench.wait(seconds=5) for _ in range(3 * get.SERVED_MAX)]
+    crowd = [bench.wait(seconds=5) for _ in range(3 * get.SERVINGS_MAX)]
     late = bench.wait(seconds=1)
     elsewhere = bench.wait("other", seconds=1)
     for _ in range(len(crowd) + 1):
@@ -296,14 +342,14 @@ def test_who_is_being_served_does_not_give_up_meanwhile(bench: Bench) -> None:
     bench.stall(1.1)
     bench.tick()
     assert (late.got, elsewhere.got) == ([], [[]])
-    bench.tick()
+    bench.serve()
     bench.serve()
     assert late.got == [[(len(crowd) + 1, len(crowd) + 1)]]
     assert bench.broker.waiting == 0
 
 
 def test_who_waits_in_vain_behind_a_crowd_gives_up_when_that_is_served(bench: Bench) -> None:
-    crowd = [bench.wait(seconds=5) for _ in range(2 * get.SERVED_MAX)]
+    crowd = [bench.wait(seconds=5) for _ in range(3 * get.SERVINGS_MAX)]
     late = bench.wait(seconds=1)
     for _ in crowd:
         bench.put()
@@ -311,8 +357,18 @@ def test_who_waits_in_vain_behind_a_crowd_gives_up_when_that_is_served(bench: Be
     bench.stall(1.1)
     bench.tick()
     assert late.got == []
-    bench.tick()
+    bench.serve()
     bench.stall(0.1)
     bench.tick()
     assert late.got == [[]]
     assert all(len(client.got[0]) == 1 for client in crowd)
+
+
+def test_what_is_served_at_once_does_not_count_for_what_comes_later_in_the_turn(
+    bench: Bench,
+) -> None:
+    for _ in range(get.SERVINGS_MAX + 5):
+        client = bench.wait()
+        bench.put()
+        assert bench.get() == []
+        assert len(client.got) == 1

@@ -2,7 +2,7 @@
 
 import pytest
 
-from qserver.broker.get import SERVED_MAX
+from qserver.broker.get import SERVINGS_MAX
 from tests.sim import Sim
 
 
@@ -162,7 +162,7 @@ def test_a_queue_named_twice_is_waited_for_once(sim: Sim) -> None:
 
 
 def test_a_get_without_a_wait_is_served_behind_a_crowd_in_its_turn(sim: Sim) -> None:
-    crowd = [sim.connect() for _ in range(3 * SERVED_MAX)]
+    crowd = [sim.connect() for _ in range(3 * SERVINGS_MAX)]
     for peer in crowd:
         peer.send(b"GET a wait=60\n")
     other, late, empty = sim.connect(), sim.connect(), sim.connect()
