@@ -151,21 +151,22 @@ def serve(broker: Broker, now: float) -> None:
 
 def _serve_some(broker: Broker, now: float) -> None:
     hungry = broker.hungry
-    while hungry and broker.servings > 0:
+    while hungry:
         number, name = hungry.first()
         waiter = _next_to_serve(broker, name)
         if waiter is None:
             hungry.remove_first()
         elif waiter.number > number:
             hungry.move(waiter.number)
+        elif broker.servings <= 0:
+            return
         else:
             waiter.forget(broker)
             client = waiter.client
             messages = _take(broker, now, client, waiter.queues, waiter.count, waiter.lease_s)
             broker.servings -= 1 + len(messages) // MESSAGES_PER_SERVING
             client.delivered(messages)
-    if not hungry:
-        broker.servings = SERVINGS_MAX  # that was all: what comes next in the turn is new
+    broker.servings = SERVINGS_MAX  # that was all: what comes next in the turn is new
 
 
 def _next_to_serve(broker: Broker, name: str) -> GetWaiter | None:

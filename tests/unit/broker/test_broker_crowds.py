@@ -60,7 +60,7 @@ class Crowd:
             name = message.queue.name
             assert message.id > self.last_id[name]
             self.last_id[name] = message.id
-            line = self.bench.broker.waiters.get(name, {})
+            line = list(self.bench.broker.waiters.get(name, ()))
             assert all(waiter.number > number for waiter in line)
 
     def ask(self, names: list[str], count: int, seconds: float) -> None:
