@@ -182,6 +182,9 @@ class World:
         if self._machine.server is not None:
             self._started_at = self._loop.time()
             self._unsynced_since = inf
+        elif self._unsynced_since < inf:  # a sync that fails at a start may lose that as well
+            self._history.lost_power(self._unsynced_since, self._loop.time())
+            self._has_settings = False
         self.tell("world", "the server starts" if self._machine.server else "no start")
 
     def _down(self, how: str) -> None:
