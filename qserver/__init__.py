@@ -20,6 +20,7 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
     server/listener.py          where clients knock
     server/connection.py        one client's socket
     server/rota.py              who goes on at the end of a turn
+    server/garbage.py           when the interpreter looks for garbage
     server/peak.py              memory goes back to the system after a peak
     server/stalls.py            how long a turn takes
     server/busy_poll.py         when the loop looks on before it sleeps

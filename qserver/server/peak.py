@@ -35,44 +35,18 @@ def _find_trim() -> Callable[[int], int] | None:
     return trim
 
 
-GC_THRESHOLDS: Final = (5_000, 5, 1 << 30)
-"""Young garbage is collected, the old generation never but by `Peak`.
-
-A full collection walks the tables of millions of messages, 10 ms and more each time, to find
-nothing: what the broker holds is freed by reference counts, and connections and queues, which
-stand in cycles, take these apart when they end.
-"""
-
-YOUNG: Final = 1
-"""The generations that are young: what survives a collection of these is old."""
-
-AGES_S: Final = 0.1
-"""What is young is collected this often at least, while anything happens.
-
-Else a line of messages, or a set of leases, may be all that grows: a million stand in it when it is
-looked at for the first time, which takes 26 ms. So it is small then, and old afterwards.
-"""
-
-
 class Peak:
     """Watches what the messages take.
 
     Attributes:
         bytes: the most they took since memory was given back.
-        ages_at: monotonic second at which `let_age` is to be called.
     """
 
     def __init__(self, broker: Broker) -> None:
         self.bytes = 0
-        self.ages_at = 0.0
         self._bytes_min = PEAK_BYTES_MIN
         self._broker = broker
         self._trim = _find_trim()
-
-    def let_age(self, now: float) -> None:
-        """Let what is young grow old."""
-        gc.collect(YOUNG)
-        self.ages_at = now + AGES_S
 
     def look(self) -> bool:
         """Give memory back if a peak is over; answers whether it was."""

@@ -38,8 +38,9 @@ from qserver.server.clock import Clock, clock_of_this_machine, follow_wall_clock
 from qserver.server.commit import Committer
 from qserver.server.compactor import Compactor
 from qserver.server.connection import BUSY_ERROR, Connection
+from qserver.server.garbage import THRESHOLDS, Garbage
 from qserver.server.listener import Expect, Listener
-from qserver.server.peak import GC_THRESHOLDS, Peak
+from qserver.server.peak import Peak
 from qserver.server.rota import Rota
 from qserver.server.stalls import STALL_S, Stalls
 from qserver.storage.record import replay
@@ -102,6 +103,7 @@ class Server:
         )
         self.hold = self._committer.hold
         self._peak = Peak(self.broker)
+        self._garbage = Garbage()
         self._listener: asyncio.Server | Listener | None = None
         self._expected: set[Connection] = set()
         self.keeps = journal.is_kept
@@ -139,7 +141,7 @@ class Server:
         if self.recovered_records or self.broker.boot:
             self._committer.begin_with_checkpoint()
         gc.freeze()  # and nothing of it need be looked at again
-        gc.set_threshold(*GC_THRESHOLDS)
+        gc.set_threshold(*THRESHOLDS)
         gc.enable()
         self.recovery_s = self.now() - began
 
@@ -280,8 +282,8 @@ class Server:
     def heard(self, began: float) -> None:
         """A connection has said something at that time, and is answered as far as that goes.
 
-        The turn ends when the other sockets have been read too, so that all share a batch, or
-        when it has been long; or now, if there is nobody to share with: that saves one of the loop.
+        The turn ends when it has been long, or the other sockets have been read too, so that all
+        share a batch; or now, if there is nobody to share with: that saves a turn of the loop.
         """
         if self._turn is None and self._busy_poll is not None:
             self._busy_poll.heard(began)
@@ -317,8 +319,8 @@ class Server:
             self.end_turn_soon()
         if self.broker.wheel.has_new_slot:
             self._set_timer(now)
-        if now >= self._peak.ages_at:
-            self._peak.let_age(now)
+        if now >= self._garbage.ages_at:
+            self._garbage.let_age(now)
         now = self.now()
         took_s = now - began
         if took_s > STALL_S or took_s > self._stalls.longest_s:

@@ -1,8 +1,5 @@
 """When memory is given back, and which tables are made anew then."""
 
-import gc
-from collections import deque
-
 import pytest
 
 from qserver.server.peak import MESSAGES_MAX, PEAK_BYTES_MIN, REST_BYTES_MIN, Peak
@@ -55,16 +52,6 @@ def test_after_a_peak_the_index_of_an_empty_queue_holds_nothing(bench: Bench) ->
     assert peak.look()
     assert len(bench.broker.queues["q"].index) == 0
     assert peak.look() is False
-
-
-def test_what_is_young_grows_old_ten_times_a_second(bench: Bench) -> None:
-    peak = Peak(bench.broker)
-    assert peak.ages_at == 0.0
-    bench.put()
-    assert any(isinstance(each, deque) for each in gc.get_objects(0))
-    peak.let_age(7.0)
-    assert not any(isinstance(each, deque) for each in gc.get_objects(0) + gc.get_objects(1))
-    assert peak.ages_at == 7.1
 
 
 def test_the_index_of_an_empty_queue_is_empty_and_goes_on(bench: Bench) -> None:
