@@ -83,7 +83,7 @@ class Committer:
         self._under_way: list[tuple[Recipient, bytes]] = []
         self._is_busy = False
         self._waited: Future[None] | None = None
-        self._has_failed = False
+        self._has_ended = False  # the journal has failed, or all is drained
         self._is_draining = False
         self._lack: StorageFull | None = None
         self._room_timer: asyncio.TimerHandle | None = None
@@ -97,7 +97,7 @@ class Committer:
 
     def hold(self, recipient: Recipient, reply: bytes) -> None:
         """Send the reply when everything recorded so far is stored."""
-        if self._has_failed:
+        if self._has_ended:
             recipient.abandon()
         else:
             self._held.append((recipient, reply))
@@ -120,7 +120,7 @@ class Committer:
         if self._waited is not None and self._waited.done():
             self._commit_done(self._waited)  # and back to here
             return
-        if self._is_busy or self._has_failed:
+        if self._is_busy or self._has_ended:
             return
         if not self._is_dropping:
             self.is_behind = not self._is_draining and self._compactor.move_some()
@@ -130,7 +130,7 @@ class Committer:
             self._under_way = self._take_held()
             self._is_dropping = False
             self._hand_over(sync=self._must_sync())
-            if self._is_busy or self._has_failed:
+            if self._is_busy or self._has_ended:
                 break
         else:
             self._release(self._take_held())
@@ -139,7 +139,7 @@ class Committer:
 
     def look_for_room(self) -> None:
         """Find out what the disk can take; to be called about once a second."""
-        waited = None if self._has_failed else self._journal.look_for_room()
+        waited = None if self._has_ended else self._journal.look_for_room()
         if waited is None:
             self._looked_for_room()
         else:
@@ -148,7 +148,8 @@ class Committer:
     async def drain(self) -> None:
         """Wait until everything recorded is stored and synced, and every reply is given out.
 
-        Or until the journal has failed, which is told as ever.
+        Or until the journal has failed, which is told as ever. It is the end: what is recorded
+        later, as that a client has gone, is not stored, and the journal may be closed.
 
         Raises:
             StorageFull: there is no room for it, and it was given up.
@@ -165,7 +166,7 @@ class Committer:
         self._release_some(len(self._unsent))
         if self._lack is not None:
             raise self._lack
-        if self._has_failed:
+        if self._has_ended:
             return
         try:
             waited = self._journal.sync()
@@ -173,6 +174,7 @@ class Committer:
                 await asyncio.wrap_future(waited)
         except StorageError as error:
             self._fail(error)
+        self._has_ended = True
 
     def _hand_over(self, *, sync: bool) -> None:
         """Let the journal store what was recorded, or what it kept.
@@ -215,7 +217,7 @@ class Committer:
     def _wait_for_room(self, lack: StorageFull) -> None:
         if self._is_draining:
             self._lack = lack
-            self._has_failed = True
+            self._has_ended = True
             return
         self._is_busy = True
         loop = asyncio.get_running_loop()
@@ -309,7 +311,7 @@ class Committer:
     def _sync(self) -> None:
         """The interval is over."""
         self._sync_timer = None
-        if self._has_failed:
+        if self._has_ended:
             return
         try:
             waited = self._journal.sync()
@@ -327,9 +329,9 @@ class Committer:
             raise error
 
     def _fail(self, error: StorageError) -> None:
-        if self._has_failed:
+        if self._has_ended:
             return
-        self._has_failed = True
+        self._has_ended = True
         self.is_behind = False
         self._release_some(len(self._unsent))
         abandoned = self._under_way + self._take_held()

@@ -38,6 +38,14 @@ def test_a_signal_stops_an_idle_server_within_a_second_with_exit_code_0(
     assert [line["event"].split(":")[0] for line in server.logged[-2:]] == ["stopping", "stopped"]
 
 
+def test_an_interval_that_is_over_while_the_journal_is_closed_is_no_failure(tmp_path: Path) -> None:
+    slow = "import os, time\nclose = os.close\nos.close = lambda file: (time.sleep(0.1), close(file))"
+    with QServer(tmp_path, "--sync", "100ms", planted=slow) as server:
+        assert server.ask(b"PUT q 1\n") == b"OK 1\n"
+        assert server.stop() == 0
+    assert [line["event"].split(":")[0] for line in server.logged[1:]] == ["stopping", "stopped"]
+
+
 @pytest.mark.hasty
 def test_a_server_that_was_asked_in_quick_succession_sleeps_when_nobody_asks_any_more(
     tmp_path: Path,

@@ -1,4 +1,7 @@
-"""A batch that the journal's thread has stored: known at the next end of a turn, and once."""
+"""A batch that the journal's thread has stored: known at the next end of a turn, and once.
+
+And the end: nothing is asked of a journal that may be closed.
+"""
 
 import asyncio
 import errno
@@ -65,3 +68,24 @@ async def test_a_stop_whose_last_sync_fails_says_that_the_journal_has_failed() -
     await world.committer.drain()
     assert world.client.told == [b"OK 1", b"OK 2"]
     assert [type(error) for error in world.failures] == [StorageFailed]
+
+
+async def test_an_interval_that_is_over_after_the_end_asks_nothing_of_the_closed_journal() -> None:
+    world = World(sync_s=0.001)
+    world.put()
+    await world.committer.drain()
+    assert world.client.told == [b"OK 1"]
+    world.journal.close()
+    await asyncio.sleep(0.002)  # begun later, so over later
+    assert world.failures == []
+
+
+async def test_what_is_recorded_after_the_end_is_not_stored_and_no_failure() -> None:
+    world = World()
+    await world.committer.drain()
+    world.journal.close()
+    world.put()
+    world.committer.commit()
+    world.committer.look_for_room()
+    assert world.client.told == [b"abandoned"]
+    assert world.failures == []
