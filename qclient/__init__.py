@@ -142,6 +142,7 @@ from qclient.errors import (
     StorageFailed,
     TimedOut,
     TooLong,
+    Unauthorized,
     UnknownVerb,
 )
 from qclient.message import Delivery, Message, Stored
@@ -186,6 +187,7 @@ __all__ = [
     "Stored",
     "TimedOut",
     "TooLong",
+    "Unauthorized",
     "UnknownVerb",
     "connect",
 ]

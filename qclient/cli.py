@@ -7,6 +7,7 @@ to stdout as JSON lines (tables for people, on a terminal), everything else to s
 import os
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Final
 
 import click
@@ -14,6 +15,7 @@ import click
 from qclient import cli_care, cli_get, cli_look, cli_outcome, cli_put, cli_tail, cli_top, cli_worker
 from qclient.cli_context import Context, Refused
 from qclient.cli_output import Enough
+from qclient.dialler import with_token
 from qclient.errors import BadName, BadReceipt, BadRequest, CannotConnect, ConnectionLost, Error
 from qclient.opening import DEFAULT_URL
 
@@ -66,9 +68,22 @@ class Families(click.Group):
     show_envvar=True,
     help="Where the server is.",
 )
+@click.option(
+    "--token",
+    envvar="QCLIENT_TOKEN",
+    show_envvar=True,
+    help="The secret of a server that wants one. Better by the environment: all can see flags.",
+)
+@click.option(
+    "--token-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    envvar="QCLIENT_TOKEN_FILE",
+    show_envvar=True,
+    help="A file that has the secret in its first line that is no comment.",
+)
 @click.version_option(_version(), prog_name="qclient", message="%(prog)s %(version)s")
 @click.pass_context
-def cli(context: click.Context, url: str) -> None:
+def cli(context: click.Context, url: str, token: str | None, token_file: Path | None) -> None:
     """Talk to a qserver: put messages, get them, settle them, look at queues.
 
     \b
@@ -84,7 +99,20 @@ def cli(context: click.Context, url: str) -> None:
       2  wrong usage
       3  cannot connect, or the connection was lost
     """  # noqa: D301  click looks for the backspace itself
-    context.obj = Context(url)
+    if token is None and token_file is not None:
+        token = _token_of(token_file)
+    context.obj = Context(url if token is None else with_token(url, token.strip()))
+
+
+def _token_of(path: Path) -> str:
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"can't read the token in {path}: {error}") from None
+    tokens = [line for line in lines if line and line[0] != "#"]
+    if not tokens:
+        raise click.UsageError(f"{path} has no token in it")
+    return tokens[0]
 
 
 for modules in FAMILIES.values():

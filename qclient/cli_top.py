@@ -13,6 +13,7 @@ from qclient import cli_output as output
 from qclient.cli_context import Context, pass_context, seconds
 from qclient.cli_overview import Overview
 from qclient.client import Client
+from qclient.dialler import shown
 from qclient.errors import ConnectionLost
 from qclient.opening import connect
 
@@ -70,7 +71,7 @@ async def _once(url: str, rows: int, interval_s: float, *, people: bool) -> None
     from qclient.cli_screen import page  # noqa: PLC0415
 
     console = Console()
-    console.print(page(overview, url, "", rows, width=console.width))
+    console.print(page(overview, shown(url), "", rows, width=console.width))
 
 
 async def _as_lines(url: str, rows: int, interval_s: float) -> None:
@@ -93,7 +94,7 @@ async def _on_screen(url: str, rows: int, interval_s: float) -> None:
 
     def show(overview: Overview, trouble: str) -> None:
         width, height = screen.size
-        screen.show(page(overview, url, trouble, rows, width=width, height=height))
+        screen.show(page(overview, shown(url), trouble, rows, width=width, height=height))
 
     async with _connect(url) as client:
         watching = asyncio.ensure_future(_watch(client, url, interval_s, show))
@@ -115,7 +116,7 @@ async def _watch(client: Client, url: str, interval_s: float, show: Show) -> Non
             await overview.look()
         except ConnectionLost as error:
             since = output.seconds(time.monotonic() - heard_at_s)
-            show(overview, f"no answer from {url} for {since}, trying again: {error}")
+            show(overview, f"no answer from {shown(url)} for {since}, trying again: {error}")
         else:
             heard_at_s = time.monotonic()
             show(overview, "")

@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
@@ -19,18 +19,21 @@ PORT: Final = 7711
 
 
 class Address(msgspec.Struct, frozen=True):
-    """A server's place."""
+    """A server's place, and the token that it wants, which no text of this shows."""
 
     host: str = "127.0.0.1"
     port: int = PORT
+    token: str | None = None
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
+    __repr__ = __str__
+
 
 def address(url: str) -> Address:
-    """The place a URL names: `qserver://host:port`, `host:port` or `host`.
+    """The place a URL names: `qserver://:token@host:port`, `host:port` or `host`.
 
     Raises:
         BadRequest: it is none of these.
@@ -40,11 +43,28 @@ def address(url: str) -> Address:
         parts = urlsplit(whole)
         port = parts.port or PORT
     except ValueError as error:
-        raise BadRequest(f"not an address: {url!r}: {error}") from None
+        why = "" if "@" in url else f": {error}"  # which may show a part of the token
+        raise BadRequest(f"not an address: {shown(url)!r}{why}") from None
     extra = parts.path.strip("/") or parts.query or parts.fragment or parts.username
     if parts.scheme != "qserver" or extra:
-        raise BadRequest(f"not an address: {url!r}; it looks like qserver://127.0.0.1:{PORT}")
-    return Address(parts.hostname or "127.0.0.1", port)
+        raise BadRequest(
+            f"not an address: {shown(url)!r}; it looks like qserver://127.0.0.1:{PORT}, "
+            f"or with a token qserver://:token@127.0.0.1:{PORT}"
+        )
+    token = unquote(parts.password) if parts.password else None
+    return Address(parts.hostname or "127.0.0.1", port, token)
+
+
+def with_token(url: str, token: str) -> str:
+    """The URL with a token: `qserver://:token@host:port`."""
+    scheme, _, rest = url.rpartition("://")
+    return f"{scheme or 'qserver'}://:{quote(token, safe='')}@{rest.rpartition('@')[2]}"
+
+
+def shown(url: str) -> str:
+    """The URL for people: without its token."""
+    scheme, separator, rest = url.rpartition("://")
+    return scheme + separator + rest.rpartition("@")[2]
 
 
 class Dialler:
@@ -67,7 +87,7 @@ class Dialler:
     ) -> None:
         self.server = Server()
         self._where = where
-        self.greeting = queues.hello(client=client, session=session, grace=grace)
+        self.greeting = queues.hello(client=client, session=session, grace=grace, token=where.token)
         self._connect_timeout = connect_timeout
         self._patience_s = patience_s
 

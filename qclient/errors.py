@@ -10,6 +10,7 @@
     │   ├── OverLimit       limit          ask for less
     │   ├── NotFound        not-found      take the message as gone
     │   ├── NoSession       no-session     connect with `session=`
+    │   ├── Unauthorized    unauthorized   connect with the server's token
     │   ├── Full            full           retryable: nothing was stored
     │   ├── StorageFailed   storage        retryable: unknown whether it was done
     │   ├── Busy            busy           retryable: too many connections
@@ -106,6 +107,12 @@ class NoSession(ReplyError):
     """`touch_all` or `leases` on a client that was connected without `session=`."""
 
     code = "no-session"
+
+
+class Unauthorized(ReplyError):
+    """The server wants a token that this client has not said, or has said another."""
+
+    code = "unauthorized"
 
 
 class Full(ReplyError):
@@ -217,6 +224,7 @@ BY_CODE: Final[dict[str, type[ReplyError]]] = {
         OverLimit,
         NotFound,
         NoSession,
+        Unauthorized,
         Full,
         StorageFailed,
         Busy,

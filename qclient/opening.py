@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from qclient.backoff import Backoff
 from qclient.client import Client
-from qclient.dialler import Dialler, address
+from qclient.dialler import Dialler, address, with_token
 from qclient.errors import ConnectionLost
 from qclient.link import Link
 from qclient.waiting import WaitingPool
@@ -24,6 +24,7 @@ async def connect(
     client: str | None = None,
     session: str | None = None,
     grace: Duration | None = None,
+    token: str | None = None,
     dedup: bool = True,
     retry_for: float = 60.0,
     connect_for: float = 0.0,
@@ -44,6 +45,8 @@ async def connect(
         session: what leases belong to. They end `grace` after the client's last connection has
             gone, and outlive a reconnect within it. Without one they run until their deadline.
         grace: seconds or timedelta; the server's default is 10 s.
+        token: the secret of a server that wants one. It can also stand in the URL, percent-encoded:
+            `qserver://:token@host:port`.
         dedup: give every PUT a key of its own, so that it can be sent again after a lost
             connection and lands once. It costs the server some memory for each message during the
             queue's `dedup_window`. Without it a PUT whose reply was lost raises ConnectionLost.
@@ -57,11 +60,12 @@ async def connect(
 
     Raises:
         CannotConnect: nothing answers there.
-        ReplyError: the server refuses: Busy, BadName of the session, OverLimit of the grace.
+        ReplyError: the server refuses: Unauthorized, Busy, BadName of the session, OverLimit of the
+            grace.
     """
     backoff = backoff or Backoff()
     dialler = Dialler(
-        address(url),
+        address(url if token is None else with_token(url, token)),
         client=client or f"{socket.gethostname()}:{os.getpid()}",
         session=session,
         grace=grace,

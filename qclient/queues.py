@@ -219,7 +219,11 @@ def redrive(
 
 
 def hello(
-    *, client: str | None = None, session: str | None = None, grace: Duration | None = None
+    *,
+    client: str | None = None,
+    session: str | None = None,
+    grace: Duration | None = None,
+    token: str | None = None,
 ) -> Request[Server]:
     """HELLO."""
     line = b"HELLO"
@@ -229,6 +233,8 @@ def hello(
         line += b" session=%b" % name(session)
     if grace is not None:
         line += b" grace=%b" % duration(grace, "grace")
+    if token is not None:
+        line += b" token=%b" % text(token)
     return Request(line + b"\n", _server)
 
 

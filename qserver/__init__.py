@@ -18,6 +18,7 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
     server/run.py               from a configuration to a process and its exit code
     server/server.py            one turn of the loop; start and stop
     server/listener.py          where clients knock
+    server/connections.py       who is connected, and how many may be
     server/connection.py        one client's socket
     server/rota.py              who goes on at the end of a turn
     server/garbage.py           when the interpreter looks for garbage
@@ -31,6 +32,7 @@ The files are the path of a command: bytes, lines, words, one broker call, a rec
 
     dispatch/conversation.py    one client's lines, in order
     dispatch/client.py          what is known of a client
+    dispatch/tokens.py          the secrets that let clients in
     dispatch/grammar.py         what may stand in a request
     dispatch/verbs.py           the table of verbs
     dispatch/run.py             many PUTs at one stroke

@@ -50,6 +50,8 @@ def config(ctx: click.Context) -> None:
     """Show every setting that is in force and where it comes from."""
     assert ctx.parent is not None
     values: dict[str, Any] = ctx.obj
+    if values["token"] is not None:
+        values = {**values, "token": "(not shown)"}
     width = max(map(len, values))
     shown = max(len(str(value)) for value in values.values())
     for name, value in values.items():

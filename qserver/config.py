@@ -109,6 +109,7 @@ class Config:
     Attributes:
         sync_s: None is `always`, 0.0 is `never`, else the interval in seconds.
         data: None keeps everything in memory only.
+        tokens: a client says one of them before anything is done for it; with none, all may come.
     """
 
     host: str = "127.0.0.1"
@@ -119,6 +120,7 @@ class Config:
     connections_max: int = 10_000
     stall_s_max: float = 60.0
     busy_poll: bool = True
+    tokens: tuple[str, ...] = field(default=(), repr=False)
     limits: Limits = field(default_factory=Limits)
 
     @property

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from qserver.config import Config, Limits
+from qserver.config import TEXT_BYTES_MAX, Config, Limits
 from qserver.logs import LEVELS
 
 _UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
@@ -83,6 +83,47 @@ def interval_s(
     if seconds > 60:  # noqa: PLR2004
         raise click.BadParameter("an interval may have 60 s", ctx, param)
     return seconds
+
+
+class Token(click.ParamType[str]):
+    """A secret of 1 to 256 bytes, without the blanks around it."""
+
+    name = "secret"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check it; no message shows it."""
+        secret = str(value).strip()
+        if not 0 < len(secret.encode()) <= TEXT_BYTES_MAX:
+            self.fail(f"a token has 1 to {TEXT_BYTES_MAX} bytes", param, ctx)
+        return secret
+
+
+def _tokens(values: dict[str, Any]) -> tuple[str, ...]:
+    """All secrets that were set.
+
+    Who sets none sets them by mistake (an environment where the variable that was meant to be put
+    in was empty, an empty file), and does not want a server that is open to all.
+    """
+    for name in ("QSERVER_TOKEN", "QSERVER_TOKEN_FILE"):
+        if os.environ.get(name) == "":
+            raise click.UsageError(f"{name} is set, and empty: unset it, or give it a value")
+    tokens = [values["token"]] if values["token"] is not None else []
+    path = values["token_file"]
+    if path is not None:
+        found = _tokens_of(path)
+        if not found:
+            raise click.UsageError(f"{path} has no token in it")
+        tokens += found
+    return tuple(tokens)
+
+
+def _tokens_of(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"can't read the tokens in {path}: {error}") from None
+    words = (line.strip() for line in lines)
+    return [Token().convert(word, None, None) for word in words if word and word[0] != "#"]
 
 
 def _half_of_memory() -> int:
@@ -193,6 +234,17 @@ OPTIONS: Final[tuple[Callable[[Any], Any], ...]] = (
         help="Connections there can be; the limit on open files may allow fewer.",
     ),
     click.option(
+        "--token",
+        type=Token(),
+        help="A secret that a client must say first: HELLO token=<it>. Better given by the "
+        "environment or a file, since all on the machine can see flags.",
+    ),
+    click.option(
+        "--token-file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="A file with such secrets, one a line, any of which will do; '#' begins a comment.",
+    ),
+    click.option(
         "--stall-max",
         type=Duration(),
         default="1m",
@@ -268,6 +320,7 @@ def to_config(values: dict[str, Any]) -> Config:
         connections_max=values["connections_max"],
         stall_s_max=values["stall_max"],
         busy_poll=values["busy_poll"],
+        tokens=_tokens(values),
         limits=Limits(
             line_bytes_max=values["line_bytes_max"],
             count_max=values["count_max"],

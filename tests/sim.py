@@ -14,7 +14,7 @@ recorded is committed, and then the replies that were held for it are given out.
 `sim.restart()` ends the server as `kill -9` would, and starts another on the same journal.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from qserver.broker import timers
 from qserver.broker.broker import Broker
@@ -25,6 +25,7 @@ from qserver.config import LINES_PER_TURN, Limits
 from qserver.dispatch.client import Seen
 from qserver.dispatch.conversation import Conversation
 from qserver.dispatch.grammar import Grammar
+from qserver.dispatch.tokens import Tokens
 from qserver.storage.memory import MemoryJournal, MemoryStore
 from qserver.storage.record import replay
 from qserver.storage.recorder import JournalRecorder
@@ -122,6 +123,7 @@ class Sim:
         now: monotonic seconds.
         stores: whether each turn ends with a commit.
         held: replies that wait for the commit.
+        tokens: one of which a client must say, if there are any.
         lines_per_turn: how many lines of one client are answered in a row.
     """
 
@@ -134,7 +136,9 @@ class Sim:
         store: MemoryStore | None = None,
         now: float = START_S,
         wall: float = START_WALL_S,
+        tokens: Iterable[str] = (),
     ) -> None:
+        self.tokens = Tokens(tokens)
         self.limits = limits or Limits()
         self.store = store or MemoryStore()
         self.now = now
@@ -164,7 +168,7 @@ class Sim:
         self.peers.append(Peer(self))
         return self.peers[-1]
 
-    def connections(self, after: int) -> Iterator[Seen]:
+    def seen(self, after: int) -> Iterator[Seen]:
         """What CLIENTS tells of."""
         return (
             Seen(

@@ -45,7 +45,8 @@ class Dialler:
     def greeting(self) -> Request[Server]:
         """The HELLO of this process."""
         client = self._client or f"{socket.gethostname()}:{os.getpid()}"
-        return queues.hello(client=client, session=self._session, grace=self._grace)
+        token = self._where.token
+        return queues.hello(client=client, session=self._session, grace=self._grace, token=token)
 
     def __call__(self, within_s: float = math.inf) -> Connection:
         """A new connection, made within that time and `connect_timeout`.

@@ -6,7 +6,7 @@ import weakref
 from typing import Final
 
 from qclient.backoff import Backoff
-from qclient.dialler import address
+from qclient.dialler import address, with_token
 from qclient.errors import ConnectionLost
 from qclient.opening import DEFAULT_URL
 from qclient.sync.client import Client
@@ -22,6 +22,7 @@ def connect(
     client: str | None = None,
     session: str | None = None,
     grace: Duration | None = None,
+    token: str | None = None,
     dedup: bool = True,
     retry_for: float = 60.0,
     connect_for: float = 0.0,
@@ -46,6 +47,8 @@ def connect(
             gone. Nothing reconnects between two calls: an idle client whose connections are lost
             loses its leases after the grace. Processes that were forked share it.
         grace: seconds or timedelta; the server's default is 10 s.
+        token: the secret of a server that wants one. It can also stand in the URL, percent-encoded:
+            `qserver://:token@host:port`.
         dedup: give every PUT a key of its own, so that it can be sent again after a lost
             connection and lands once. See `qclient.connect`.
         retry_for: how long a request tries to get a lost connection back.
@@ -58,11 +61,16 @@ def connect(
 
     Raises:
         CannotConnect: nothing answers there.
-        ReplyError: the server refuses: Busy, BadName of the session, OverLimit of the grace.
+        ReplyError: the server refuses: Unauthorized, Busy, BadName of the session, OverLimit of the
+            grace.
     """
     backoff = backoff or Backoff()
     dialler = Dialler(
-        address(url), client=client, session=session, grace=grace, connect_timeout=connect_timeout
+        address(url if token is None else with_token(url, token)),
+        client=client,
+        session=session,
+        grace=grace,
+        connect_timeout=connect_timeout,
     )
     pool = Pool(dialler, connections_max=connections_max, waiting_max=waiting_max)
     _open(pool, connect_for, backoff)

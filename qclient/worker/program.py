@@ -9,6 +9,7 @@ from pathlib import Path
 
 import uvloop
 
+from qclient.dialler import shown
 from qclient.errors import BadRequest
 from qclient.tasks.app import App
 from qclient.worker import membership, reload
@@ -108,7 +109,7 @@ def banner(worker: Worker, where: str) -> str:
     middleware = [getattr(each, "__name__", type(each).__name__) for each in worker.middleware]
     prefetch = "auto" if settings.prefetch is None else settings.prefetch
     lines = [
-        f"qclient worker: {where} at {worker.url}",
+        f"qclient worker: {where} at {shown(worker.url)}",
         f"  session     {worker.session}, kept for {settings.session_grace_s:g} s",
         f"  queues      {queues}",
         f"  places      {settings.concurrency}, prefetch {prefetch}",

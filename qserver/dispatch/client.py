@@ -1,7 +1,7 @@
 """What the server knows of one client, and what the client's verbs may change of it."""
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from qserver.broker import outcome
 from qserver.broker.broker import Broker
@@ -11,6 +11,10 @@ from qserver.broker.session import Session
 from qserver.broker.waiter import Waiter
 from qserver.dispatch import lines
 from qserver.dispatch.grammar import Grammar
+from qserver.dispatch.tokens import Tokens
+from qserver.errors import RequestError
+
+STRANGERS_TOLD: Final = "this server wants a token first: HELLO token=<token>"
 
 
 class Seen(NamedTuple):
@@ -38,11 +42,16 @@ class About(Protocol):
         """The sync policy: `always`, `never` or an interval."""
         ...
 
+    @property
+    def tokens(self) -> Tokens:
+        """Who says one of them is let in."""
+        ...
+
     def figures(self) -> dict[str, int | float | str]:
         """What STATS says besides the broker's own figures."""
         ...
 
-    def connections(self, after: int) -> Iterator[Seen]:
+    def seen(self, after: int) -> Iterator[Seen]:
         """All connections with a higher number than that, in order."""
         ...
 
@@ -55,6 +64,8 @@ class Client:
             replies must wait until that is stored.
         is_gone: the client has closed its side, or the server stops: nothing is leased any more.
         is_leaving: it said QUIT, or lost the framing: nothing more is heard.
+        is_stranger: it owes a token: nothing is done for it yet.
+        is_impostor: it said a wrong one.
         waiter: the request that waits, if one does.
         late: the reply of a request that waited.
     """
@@ -65,7 +76,9 @@ class Client:
         "broker",
         "grammar",
         "is_gone",
+        "is_impostor",
         "is_leaving",
+        "is_stranger",
         "late",
         "name",
         "session",
@@ -87,6 +100,24 @@ class Client:
         self.wrote = False
         self.is_gone = False
         self.is_leaving = False
+        self.is_stranger = bool(about.tokens)
+        self.is_impostor = False
+
+    def identify(self, token: str | None) -> None:
+        """Take the token that its HELLO has said, if it has.
+
+        Raises:
+            RequestError: `unauthorized`: none, where one is wanted; or a wrong one, and then the
+                client is leaving.
+        """
+        if token is None:
+            if self.is_stranger:
+                raise RequestError("unauthorized", STRANGERS_TOLD)
+        elif token in self.about.tokens or not self.about.tokens:
+            self.is_stranger = False
+        else:
+            self.is_leaving = self.is_impostor = True
+            raise RequestError("unauthorized", "that is not this server's token")
 
     def delivered(self, messages: list[Message]) -> None:
         """The GET that waited is answered; the requests behind it may go on."""

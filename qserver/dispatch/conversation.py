@@ -13,7 +13,7 @@ from qserver.broker import get as getting
 from qserver.broker.broker import Broker
 from qserver.config import LONG_LINE_BYTES
 from qserver.dispatch import lines, run
-from qserver.dispatch.client import About, Client
+from qserver.dispatch.client import STRANGERS_TOLD, About, Client
 from qserver.dispatch.grammar import Grammar, split_word
 from qserver.dispatch.verbs import VERBS
 from qserver.errors import FramingError, RequestError
@@ -30,6 +30,18 @@ _QUICK: Final = {
 """How lines begin that take a time in proportion to themselves and their reply."""
 
 _COMMENT: Final = ord("#")
+
+
+def _refuse_stranger(client: Client, rest: bytes, now: float) -> bytes:  # noqa: ARG001 - a verb's
+    """In place of a verb that tells of the queues, or changes them."""
+    raise RequestError("unauthorized", STRANGERS_TOLD)
+
+
+_FOR_STRANGERS: Final = {
+    name: handler if name.upper() in (b"HELLO", b"PING", b"HELP", b"QUIT") else _refuse_stranger
+    for name, handler in _HANDLERS.items()
+}
+"""For a client that owes its token."""
 
 
 class Conversation:
@@ -100,7 +112,8 @@ class Conversation:
         if client.late:
             out.append(client.late)
             client.late = b""
-        handlers = _HANDLERS
+        # HELLO takes the whole turn, so nobody ceases to be a stranger within it.
+        handlers = _FOR_STRANGERS if client.is_stranger else _HANDLERS
         while backlog and budget > 0 and client.waiter is None and not client.is_leaving:
             if len(backlog) > 1 and backlog[0].startswith(b"PUT "):
                 done = self._go_on_with_run(now, out)
@@ -131,6 +144,8 @@ class Conversation:
         if self._singly:
             self._singly -= 1
             return 0
+        if self.client.is_stranger:
+            return 0
         count, reply = run.put(self.client, self.backlog, now)
         if reply:
             out.append(reply)
@@ -151,7 +166,8 @@ class Conversation:
         if not verb or line[0] == _COMMENT:
             self._heard -= 1
             return None
-        handler = _HANDLERS.get(verb.upper())
+        handlers = _FOR_STRANGERS if self.client.is_stranger else _HANDLERS
+        handler = handlers.get(verb.upper())
         if handler is None:
             raise RequestError("unknown-verb", f"there is no verb '{shown(verb)}'; HELP lists them")
         return handler(self.client, rest, now)

@@ -80,6 +80,7 @@ class Grammar:
             b"client": text_reader("client", TEXT_BYTES_MAX),
             b"session": read_name,
             b"grace": duration("grace", 0.0, GRACE_S_MAX),
+            b"token": text_reader("token", TEXT_BYTES_MAX),
         }
         self.queue: Readers = _setting_readers(limits)
         self._names: dict[bytes, str] = {}

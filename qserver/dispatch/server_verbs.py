@@ -14,9 +14,10 @@ PROTOCOL = 1
 
 
 def hello(client: Client, rest: bytes, now: float) -> bytes:
-    """HELLO [client=] [session=] [grace=]."""
+    """HELLO [client=] [session=] [grace=] [token=]."""
     values, left = read_options(rest.lstrip(BLANKS), client.grammar.hello)
     refuse_rest(left)
+    client.identify(values.get(b"token"))
     if b"grace" in values and b"session" not in values:
         raise RequestError("bad-request", "grace is a session's: HELLO session=<name> grace=10s")
     client.name = values.get(b"client", client.name)
@@ -47,7 +48,7 @@ def clients(client: Client, rest: bytes, now: float) -> bytes:
     last = values.get(b"after", 0)
     size = client.broker.limits.reply_bytes_max
     rows: list[bytes] = []
-    for seen in client.about.connections(last):
+    for seen in client.about.seen(last):
         if len(rows) == count or size <= 0:
             return b"".join(rows) + lines.ok(len(rows), b"next=%d" % last)
         rows.append(lines.connection_listed(seen, now))

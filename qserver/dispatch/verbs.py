@@ -96,7 +96,7 @@ VERBS: Final[dict[bytes, Verb]] = {
         queue_verbs.redrive,
     ),
     b"HELLO": Verb(
-        "HELLO [client=] [session=] [grace=10s]",
+        "HELLO [client=] [session=] [grace=10s] [token=]",
         "say who is there; learn the server's version and limits",
         server_verbs.hello,
     ),

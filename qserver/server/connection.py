@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from qserver.server.server import Server
 
 STORAGE_ERROR: Final = b"ERR storage the journal could not be written: the server stops\n"
-BUSY_ERROR: Final = b"ERR busy %d connections, and connections_max allows no more\n"
 
 
 class Connection:
@@ -64,8 +63,9 @@ class Connection:
         """A client has connected."""
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=HELD_BYTES_MAX)
-        if not self._server.connected(self):
-            self._send(BUSY_ERROR % self._server.connections_max)
+        connections = self._server.connections
+        if not connections.add(self):
+            self._send(connections.refusal)
             self._close()
 
     def data_received(self, data: bytes) -> None:
@@ -240,6 +240,9 @@ class Connection:
         if self._is_closing:
             return
         self._is_closing = True
+        if self._conversation.client.is_impostor:
+            host, *_ = self._transport.get_extra_info("peername") or ("gone",)
+            self._server.connections.note_unauthorized(host)
         if self._conversation.client.is_gone or not self._transport.can_write_eof():
             self._transport.close()
             return
@@ -297,7 +300,7 @@ class Connection:
         if self._count_taken(self._transport) > self._taken_bytes:
             self._watch_for_stall()
         else:
-            self._server.note_stalled()
+            self._server.connections.note_stalled(self._server.config.stall_s_max)
             self.abort()
 
     def _stop_stall_timer(self) -> None:

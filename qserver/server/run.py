@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import ipaddress
 import os
 import resource
 import signal
@@ -136,6 +137,12 @@ def _greet(server: Server) -> None:
     config = server.config
     host, port = server.address
     _tell_of_a_torn_end(server)
+    if not server.tokens and not ipaddress.ip_address(host.partition("%")[0]).is_loopback:
+        log.warning(
+            "whoever reaches this address can read and change everything: set a token",
+            host=host,
+            set="QSERVER_TOKEN or --token-file",
+        )
     data = "memory only" if config.data is None else str(Path(config.data).resolve())
     messages = len(server.broker.messages)
     if not sys.stderr.isatty():
@@ -147,7 +154,7 @@ def _greet(server: Server) -> None:
             port=port,
             data=data,
             sync=config.sync,
-            connections_max=server.connections_max,
+            connections_max=server.connections.most,
             recovered_messages=messages,
             recovery_s=round(server.recovery_s, 3),
         )

@@ -10,7 +10,7 @@ So what many clients ask at the same time is stored by one write and one sync.
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Final, cast
 
 import structlog
@@ -24,20 +24,20 @@ from qserver.broker.restore import Restorer
 from qserver.build import BUILD
 from qserver.config import (
     CLOCK_CHECK_S,
-    REFUSED_MAX,
     RESERVED_NUMBERS,
     STOP_S_MAX,
     Config,
 )
-from qserver.dispatch.client import Seen
 from qserver.dispatch.grammar import Grammar
+from qserver.dispatch.tokens import Tokens
 from qserver.errors import StorageError, StorageFull
 from qserver.ports import Journal, Progress
 from qserver.server.busy_poll import busy_poll_for
 from qserver.server.clock import Clock, clock_of_this_machine, follow_wall_clock
 from qserver.server.commit import Committer
 from qserver.server.compactor import Compactor
-from qserver.server.connection import BUSY_ERROR, Connection
+from qserver.server.connection import Connection
+from qserver.server.connections import Connections
 from qserver.server.garbage import THRESHOLDS, Garbage
 from qserver.server.listener import Expect, Listener
 from qserver.server.peak import Peak
@@ -63,6 +63,8 @@ class Server:
     Attributes:
         failure: why the journal failed, if it did; the server stops then.
         now: the monotonic clock.
+        connections: who is connected.
+        tokens: who says one of them is let in.
         rota: who goes on at the end of the turn.
         keeps: whether the journal keeps anything, so that replies wait for it.
     """
@@ -73,7 +75,6 @@ class Server:
         self._clock = clock or clock_of_this_machine()
         self.now = self._clock.monotonic
         self.config = config
-        self.connections_max = connections_max
         self.failure: StorageError | None = None
         self.rota = Rota()
         self.recovered_records = 0
@@ -90,7 +91,10 @@ class Server:
             boot=self._clock.boot,
         )
         self.grammar = Grammar(config.limits)
-        self._connections: dict[Connection, None] = {}
+        self.tokens = Tokens(config.tokens)
+        self.connections = Connections(connections_max)
+        self.seen = self.connections.seen
+        self._clients = self.connections.all
         self._compactor = Compactor(journal, self._recorder, self.broker)
         self._committer = Committer(
             journal,
@@ -99,13 +103,12 @@ class Server:
             self._compactor,
             config.sync_s,
             self._journal_failed,
-            self._connections,
+            self._clients,
         )
         self.hold = self._committer.hold
         self._peak = Peak(self.broker)
         self._garbage = Garbage()
         self._listener: asyncio.Server | Listener | None = None
-        self._expected: set[Connection] = set()
         self.keeps = journal.is_kept
         self._turn: asyncio.Handle | None = None
         self._turn_began = 0.0
@@ -114,14 +117,10 @@ class Server:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._clock_timer: asyncio.TimerHandle | None = None
-        self._is_ending = False
         self._has_room = True
         self._stopped = asyncio.Event()
         self._nobody_left = asyncio.Event()
         self._started_at = self.now()
-        self._refused = 0
-        self._stalled = 0
-        self._accepted = 0
 
     # --- start and stop -----------------------------------------------------------------------
 
@@ -170,10 +169,10 @@ class Server:
     async def serve_until_stopped(self) -> None:
         """Serve until `stop` is called or the journal fails; then end everything in good order."""
         await self._stopped.wait()
-        self._is_ending = True
+        self.connections.is_open = False
         assert self._listener is not None
         self._listener.close()
-        for connection in list(self._connections):
+        for connection in list(self._clients):
             connection.stop_hearing()
         await self._wait_for_clients()
         for timer in (self._timer, self._clock_timer):
@@ -203,17 +202,17 @@ class Server:
         self._stopped.set()
 
     async def _wait_for_clients(self) -> None:
-        if not self._connections:
+        if not self._clients:
             return
         try:
             await asyncio.wait_for(self._nobody_left.wait(), STOP_S_MAX)
         except TimeoutError:
             log.warning(
                 "clients did not take their last replies: their connections are cut",
-                connections=len(self._connections),
+                connections=len(self._clients),
                 waited_s=STOP_S_MAX,
             )
-            for connection in list(self._connections):
+            for connection in list(self._clients):
                 connection.abort()
 
     def _journal_failed(self, error: StorageError, unanswered: int) -> None:
@@ -231,46 +230,15 @@ class Server:
         return cast("asyncio.Protocol", Connection(self))
 
     def _expect(self) -> asyncio.Protocol | bytes:
-        """Who speaks with the client that knocks; or what it is told, without further ado.
-
-        Those that are refused with a moment's patience hold a descriptor as the others do.
-        """
-        held = len(self._connections) + len(self._expected)
-        if held >= self.connections_max + REFUSED_MAX:
-            self._accepted += 1
-            self._refused += 1
-            return BUSY_ERROR % self.connections_max
-        connection = Connection(self)
-        self._expected.add(connection)
-        return cast("asyncio.Protocol", connection)
-
-    def connected(self, connection: Connection) -> bool:
-        """Take a new connection; answers whether there is room for it."""
-        self._expected.discard(connection)
-        self._connections[connection] = None
-        self._accepted += 1
-        if len(self._connections) > self.connections_max or self._is_ending:
-            self._refused += 1
-            return False
-        connection.number = self._accepted
-        return True
+        return self.connections.expect(lambda: Connection(self))
 
     def disconnected(self, connection: Connection) -> None:
         """A connection has ended."""
-        self._expected.discard(connection)
-        self._connections.pop(connection, None)
+        self.connections.discard(connection)
         self.rota.discard(connection)
         self.end_turn_soon(self.now())
-        if self._is_ending and not self._connections:
+        if not self.connections.is_open and not self._clients:
             self._nobody_left.set()
-
-    def note_stalled(self) -> None:
-        """A connection is cut since its client takes no replies."""
-        self._stalled += 1
-        log.warning(
-            "a client took none of its replies: its connection is cut",
-            waited_s=self.config.stall_s_max,
-        )
 
     # --- the turn ---------------------------------------------------------------------------------
 
@@ -287,7 +255,7 @@ class Server:
         """
         if self._turn is None and self._busy_poll is not None:
             self._busy_poll.heard(began)
-        if self._turn is not None or len(self._connections) > 1:
+        if self._turn is not None or len(self._clients) > 1:
             self.end_turn_soon(began)
         else:
             self._turn_began = began
@@ -326,7 +294,7 @@ class Server:
         if took_s > STALL_S or took_s > self._stalls.longest_s:
             self._stalls.note(took_s)
         if self._busy_poll is not None and not self._committer.is_busy:
-            self._busy_poll.turned(now, alone=len(self._connections) == 1)
+            self._busy_poll.turned(now, alone=len(self._clients) == 1)
 
     def _set_timer(self, now: float) -> None:
         deadline = timers.next_deadline(self.broker)
@@ -375,10 +343,6 @@ class Server:
         """The sync policy."""
         return self.config.sync
 
-    def connections(self, after: int) -> Iterator[Seen]:
-        """All connections with a higher number than that, in order; none that was refused."""
-        return (each.seen() for each in self._connections if each.number > after)
-
     def figures(self) -> dict[str, int | float | str]:
         """What STATS says of the server and its journal."""
         return {
@@ -387,11 +351,7 @@ class Server:
             "uptime_s": self.now() - self._started_at,
             "recovery_s": self.recovery_s,
             "recovered_records": self.recovered_records,
-            "connections": len(self._connections),
-            "connections_max": self.connections_max,
-            "connections_accepted_total": self._accepted,
-            "connections_refused_total": self._refused,
-            "connections_stalled_total": self._stalled,
+            **self.connections.figures(),
             **self._stalls.figures(),
             **self._journal.stats(),
             "live_bytes": (live := live_bytes(self.broker)),

@@ -22,7 +22,7 @@ Exchange = tuple[str, list[str]]
 
 def transcripts() -> list[list[Exchange]]:
     """Each block as its requests with the lines that answered them, in the order of sending."""
-    blocks = re.findall(r"```transcript\n(.*?)```", PROTOCOL.read_text(), re.DOTALL)
+    blocks = re.findall(r"```transcript.*?\n(.*?)```", PROTOCOL.read_text(), re.DOTALL)
     return [list(exchanges(block)) for block in blocks]
 
 

@@ -15,7 +15,7 @@ OPTIONS: Final = [
         "bad-request",
         (
             "QUEUE a colour=red",
-            "HELLO token=x",
+            "HELLO secret=x",
             "PAUSE a state=ready",
             "PROGRESS 1.1 a=1 1",
             "DONE 1.1 a=1 1",

@@ -11,7 +11,7 @@ SCRIPTS = transcripts()
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 def test_the_core_talks_as_protocol_md_says(script: Transcript) -> None:
-    sim = Sim()
+    sim = Sim(tokens=filter(None, [script.token]))
     play(script, lambda: CoreLine(sim), sim.pass_time)
 
 

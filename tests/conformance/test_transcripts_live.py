@@ -19,9 +19,15 @@ SCRIPTS = transcripts()
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, LiveServer]]:
     with contextlib.ExitStack() as stack:
         yield {
-            script.name: stack.enter_context(serving(tmp_path_factory.mktemp("data")))
+            script.name: stack.enter_context(
+                serving(tmp_path_factory.mktemp("data"), *wanting(script.token))
+            )
             for script in SCRIPTS
         }
+
+
+def wanting(token: str) -> list[str]:
+    return ["--token", token] if token else []
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)

@@ -2,6 +2,7 @@
 
 C: bytes that are sent      S: the next line that comes      T: time that passes
 C2:/S2: another connection  …  any text                       an empty line: sent as it is
+A block that is marked with a token is for a server that wants it.
 """
 
 import re
@@ -11,7 +12,9 @@ from typing import Final, NamedTuple, Protocol
 
 PROTOCOL: Final = Path(__file__).parents[2] / "protocol.md"
 
-_BLOCK: Final = re.compile(r"^```transcript\n(.*?)^```$|^##+ ([^\n]+)$", re.MULTILINE | re.DOTALL)
+_BLOCK: Final = re.compile(
+    r"^```transcript(?: token=(\S+))?\n(.*?)^```$|^##+ ([^\n]+)$", re.MULTILINE | re.DOTALL
+)
 _STEP: Final = re.compile(r"([CST])([0-9]*):(?: (.*))?")
 
 
@@ -27,6 +30,7 @@ class Transcript(NamedTuple):
     """A talk that begins at an empty server."""
 
     name: str
+    token: str
     steps: list[Step]
 
 
@@ -50,12 +54,12 @@ def transcripts() -> list[Transcript]:
     """All of them, named after the heading they stand under."""
     found: list[Transcript] = []
     heading = ""
-    for block, title in _BLOCK.findall(PROTOCOL.read_text(encoding="utf-8")):
+    for token, block, title in _BLOCK.findall(PROTOCOL.read_text(encoding="utf-8")):
         heading = title or heading
         if block:
             count = sum(script.name.startswith(heading) for script in found)
             name = f"{heading} ({count + 1})" if count else heading
-            found.append(Transcript(name, [_step(line) for line in block.splitlines()]))
+            found.append(Transcript(name, token, [_step(line) for line in block.splitlines()]))
     return found
 
 

@@ -270,6 +270,33 @@ def test_what_is_no_address_is_refused(url: str) -> None:
         dialler.address(url)
 
 
+@pytest.mark.parametrize("url", ["qserver://h:1", "h:1", "qserver://:old@h:1"])
+@pytest.mark.parametrize("token", ["plain", "a b", "ä/@:%?#", "%41"])
+def test_a_token_goes_into_a_url_and_comes_out_of_it_and_is_not_shown(url: str, token: str) -> None:
+    whole = dialler.with_token(url, token)
+    where = dialler.address(whole)
+    assert (where.host, where.port, where.token) == ("h", 1, token)
+    assert f"{where} {where!r} {dialler.shown(whole)}" == f"h:1 h:1 {'qserver://h:1'}"
+
+
+@pytest.mark.parametrize("url", ["qserver://:secret@h:x", "qserver://:se/cret@h", "secret@h/x"])
+def test_an_address_that_is_refused_does_not_show_its_token(url: str) -> None:
+    with pytest.raises(qclient.BadRequest, match="not an address") as caught:
+        dialler.address(url)
+    assert "se" not in str(caught.value).replace("qserver", "").replace(":token@", "")
+
+
+def test_the_token_is_said_with_every_hello() -> None:
+    async def main() -> None:
+        async with FakeServer() as server:
+            async with connect(server.url, client="c", token="a b") as client:
+                server.drop_connections()
+                await client.ping()
+            assert server.sent("HELLO") == ['HELLO client=c token="a b"'] * 2
+
+    virtual(main())
+
+
 def test_the_verbs_that_look_after_queues() -> None:
     async def main() -> None:
         async with connected() as (server, client):

@@ -64,9 +64,12 @@ def test_the_banner_lists_tasks_queues_and_settings() -> None:
     task_of("send", app, queue="mail", timeout=30, max_attempts=3)
     task_of("clean", app, timeout=None)
     app.cron("30 2 * * *", timezone="Europe/Vienna", catch_up="all")(app.tasks["clean"])
-    said = banner(Worker(app, "localhost:1", Settings(queues={"mail": 3, "low": 1})), "shop:app")
+    said = banner(
+        Worker(app, "qserver://:secret@localhost:1", Settings(queues={"mail": 3, "low": 1})),
+        "shop:app",
+    )
     for words in (
-        "shop:app at localhost:1",
+        "shop:app at qserver://localhost:1",
         "queues      mail (weight 3), low (weight 1)",
         "places      100, prefetch auto",
         "leases      15 s, renewed every 5 s",

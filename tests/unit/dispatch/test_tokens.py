@@ -1,0 +1,104 @@
+"""A server that wants a token, and those who have not said it."""
+
+import pytest
+
+from qserver.dispatch.tokens import Tokens
+from qserver.dispatch.verbs import VERBS
+from tests.sim import Peer, Sim
+
+OPEN = {"HELLO", "PING", "HELP", "QUIT"}
+CLOSED = sorted({name.decode() for name in VERBS} - OPEN)
+
+
+@pytest.fixture
+def sim() -> Sim:
+    return Sim(tokens=["open sesame", "öffne"])
+
+
+@pytest.fixture
+def stranger(sim: Sim) -> Peer:
+    return sim.connect()
+
+
+def codes(replies: bytes) -> list[str]:
+    return [" ".join(line.split()[:2]) for line in replies.decode().splitlines()]
+
+
+@pytest.mark.parametrize("verb", [*CLOSED, *map(str.lower, CLOSED), "Put", "PUT\tjobs"])
+@pytest.mark.parametrize("rest", ["", " 1", " jobs 1", " jobs x="])
+def test_nothing_is_done_for_a_stranger_and_the_connection_goes_on(
+    sim: Sim, stranger: Peer, verb: str, rest: str
+) -> None:
+    assert codes(stranger.send(f"{verb}{rest}\n".encode())) == ["ERR unauthorized"]
+    assert not stranger.is_closed
+    assert not sim.broker.messages
+    assert not sim.broker.queues
+
+
+def test_a_stranger_may_ask_whether_the_server_lives_and_what_it_speaks(stranger: Peer) -> None:
+    assert stranger.ask("PING") == ["OK"]
+    assert stranger.ask("help put")[-1] == "OK 1"
+    assert stranger.ask("# nothing") == []
+    assert stranger.ask("QUIT") == ["OK"]
+    assert stranger.is_closed
+
+
+def test_puts_that_a_stranger_sends_ahead_are_refused_each_by_itself(
+    sim: Sim, stranger: Peer
+) -> None:
+    assert codes(stranger.send(b"PUT a 1\n" * 100)) == ["ERR unauthorized"] * 100
+    assert codes(stranger.send(b"PUT a 1\nPUT b 2\n" * 50)) == ["ERR unauthorized"] * 100
+    assert not sim.broker.messages
+
+
+@pytest.mark.parametrize("token", ['"open sesame"', "öffne", '"\\u00f6ffne"'])
+def test_who_says_any_of_the_tokens_is_no_stranger(stranger: Peer, token: str) -> None:
+    said = stranger.send(f"PUT a 1\nhello token={token}\nPUT a 2\nPUT a 3\n".encode())
+    assert codes(said) == ["ERR unauthorized", codes(said)[1], "OK 1", "OK 2"]
+    assert codes(said)[1].startswith("OK server=")
+    assert stranger.ask("HELLO")[0].startswith("OK ")
+
+
+@pytest.mark.parametrize("token", ["open", '"open sesame "', '"OPEN SESAME"', '"\\u0000"'])
+def test_a_wrong_token_closes_and_nothing_behind_it_is_looked_at(
+    sim: Sim, stranger: Peer, token: str
+) -> None:
+    line = f'HELLO token={token} session=s\nHELLO token="open sesame"\nPUT a 1\n'
+    assert codes(stranger.send(line.encode())) == ["ERR unauthorized"]
+    assert stranger.is_closed
+    assert not sim.broker.messages
+    assert not sim.broker.sessions
+
+
+def test_a_hello_without_the_token_tells_nothing_and_joins_nothing(
+    sim: Sim, stranger: Peer
+) -> None:
+    assert codes(stranger.send(b"HELLO session=s client=c\n")) == ["ERR unauthorized"]
+    assert not sim.broker.sessions
+    assert stranger.conversation.client.name == ""
+    assert not stranger.is_closed
+
+
+def test_who_is_known_and_says_a_wrong_token_is_closed_too(sim: Sim) -> None:
+    peer = sim.connect()
+    peer.ask('HELLO token="open sesame"')
+    assert codes(peer.send(b"HELLO token=other\nPUT a 1\n")) == ["ERR unauthorized"]
+    assert peer.is_closed
+
+
+def test_what_looks_like_http_is_closed_for_strangers_too(stranger: Peer) -> None:
+    assert codes(stranger.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")) == ["ERR http"]
+    assert stranger.is_closed
+
+
+def test_a_server_without_a_token_takes_any() -> None:
+    peer = Sim().connect()
+    assert peer.ask("HELLO token=whatever")[0].startswith("OK ")
+    assert peer.ask("PUT a 1") == ["OK 1"]
+
+
+def test_tokens_are_kept_as_digests() -> None:
+    tokens = Tokens(["secret"])
+    assert "secret" in tokens
+    assert "Secret" not in tokens
+    assert "secret" not in repr(vars(tokens))
