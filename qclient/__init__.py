@@ -98,6 +98,15 @@ synchronous client can stand on the same ground:
     testing/server.py    a real server as a process, for tests
     testing/fixtures.py  the same as fixtures for pytest
 
+    sweep.py             a long listing, looked at in turns
+    overview.py          a server looked at again and again, and rates between the looks
+
+    web/program.py       a page in a browser: a port, until it is stopped
+    web/app.py           what is answered at which path
+    web/guard.py         who may see it
+    web/looking.py       what is shown
+    web/metrics.py       the same for Prometheus
+
     cli.py           the command line: its group and exit codes
     __main__.py      `python -m qclient`
     cli_context.py   a connection for one command; durations and times from words
@@ -106,11 +115,10 @@ synchronous client can stand on the same ground:
     cli_get.py       get, ack, nack, release, touch
     cli_outcome.py   progress, done, result
     cli_look.py      list, queues, peek, clients, stats, ping
-    cli_sweep.py     a long listing, looked at in turns
-    cli_overview.py  what top shows: looks at a server, and rates between them
     cli_screen.py    how it is drawn; the terminal while top has it
     cli_top.py       top
     cli_tail.py      tail
+    cli_web.py       web: the page
     cli_care.py      queue, pause, resume, purge, drop, redrive
     cli_worker.py    worker: runs the tasks of an app
 

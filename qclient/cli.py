@@ -12,7 +12,17 @@ from typing import Final
 
 import click
 
-from qclient import cli_care, cli_get, cli_look, cli_outcome, cli_put, cli_tail, cli_top, cli_worker
+from qclient import (
+    cli_care,
+    cli_get,
+    cli_look,
+    cli_outcome,
+    cli_put,
+    cli_tail,
+    cli_top,
+    cli_web,
+    cli_worker,
+)
 from qclient.cli_context import Context, Refused
 from qclient.cli_output import Enough
 from qclient.dialler import with_token
@@ -35,7 +45,7 @@ def _version() -> str:
 
 FAMILIES: Final = {
     "Messages": (cli_put, cli_get, cli_outcome),
-    "Look": (cli_look, cli_top, cli_tail),
+    "Look": (cli_look, cli_top, cli_tail, cli_web),
     "Care": (cli_care,),
     "Work": (cli_worker,),
 }

@@ -24,7 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from qclient import cli_output as output
-from qclient.cli_overview import ClientLine, Overview, QueueLine
+from qclient.overview import ClientLine, Overview, QueueLine
 from qclient.queues import STATES
 
 STDIN: Final = 0

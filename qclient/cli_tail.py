@@ -8,12 +8,12 @@ import click
 
 from qclient import cli_output as output
 from qclient.cli_context import Context, pass_context, seconds
-from qclient.cli_sweep import PAGE, Sweep
 from qclient.client import Client
 from qclient.errors import ConnectionLost
 from qclient.message import Stored
 from qclient.opening import connect
 from qclient.queues import STATES
+from qclient.sweep import PAGE, Sweep
 
 INTERVAL_S_MIN: Final = 0.05
 GONE_AFTER_S: Final = 1.0

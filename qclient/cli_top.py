@@ -11,11 +11,11 @@ import click
 
 from qclient import cli_output as output
 from qclient.cli_context import Context, pass_context, seconds
-from qclient.cli_overview import Overview
 from qclient.client import Client
 from qclient.dialler import shown
 from qclient.errors import ConnectionLost
 from qclient.opening import connect
+from qclient.overview import Overview
 
 INTERVAL_S_MIN: Final = 0.1
 GONE_AFTER_S: Final = 1.0

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from qclient import cli_sweep
-from qclient.cli_sweep import Sweep
+from qclient import sweep
+from qclient.sweep import Sweep
 
 
 class Listing:
@@ -27,8 +27,8 @@ class Listing:
 
 @pytest.fixture(autouse=True)
 def bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli_sweep, "ROWS_MAX", 4)
-    monkeypatch.setattr(cli_sweep, "BYTES_MAX", 100)
+    monkeypatch.setattr(sweep, "ROWS_MAX", 4)
+    monkeypatch.setattr(sweep, "BYTES_MAX", 100)
 
 
 async def test_a_turn_reads_no_more_than_the_bound_and_the_next_goes_on_behind_it() -> None:

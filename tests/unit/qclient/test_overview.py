@@ -7,10 +7,10 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
-from qclient import Client, ConnectionLost, cli_sweep
+from qclient import Client, ConnectionLost, sweep
 from qclient.cli_output import fitted
-from qclient.cli_overview import Overview
 from qclient.cli_screen import change, page, rate, size
+from qclient.overview import Overview
 from qclient.reports import Peer, Queue, peer, queue
 
 
@@ -119,7 +119,7 @@ async def test_the_busiest_queues_come_first_and_a_dropped_one_goes(server: Serv
 async def test_thousands_of_queues_are_looked_at_in_turns(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli_sweep, "ROWS_MAX", 4)
+    monkeypatch.setattr(sweep, "ROWS_MAX", 4)
     for number in range(10):
         server.has(f"q{number}", ready=number)
     first = await server.look()
@@ -189,7 +189,7 @@ async def test_what_is_drawn_says_what_is_wrong(server: Server) -> None:
 async def test_what_is_drawn_fits_the_screen(
     server: Server, monkeypatch: pytest.MonkeyPatch, height: int
 ) -> None:
-    monkeypatch.setattr(cli_sweep, "ROWS_MAX", 60)
+    monkeypatch.setattr(sweep, "ROWS_MAX", 60)
     for number in range(70):
         server.has(f"q{number}", ready=number)
         server.knows(number, client=f"c{number}")

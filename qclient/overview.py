@@ -9,10 +9,10 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from qclient.cli_sweep import PAGE, Sweep
 from qclient.client import Client
 from qclient.queues import STATES
 from qclient.reports import Peer, Queue
+from qclient.sweep import PAGE, Sweep
 
 R = TypeVar("R")
 
