@@ -16,7 +16,7 @@ VARIABLE: Final = "QCLIENT_WEB_PASSWORD"
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    default=7712,
+    default=7780,
     show_default=True,
     help="Port to listen at; 0 takes a free one.",
 )
@@ -42,8 +42,8 @@ def web(
     connections, once a second at most. Needs `pip install 'qserver[web]'`.
 
     \b
-    qclient web                                  http://127.0.0.1:7712/
-    curl http://127.0.0.1:7712/metrics
+    qclient web                                  http://127.0.0.1:7780/
+    curl http://127.0.0.1:7780/metrics
     """  # noqa: D301  click looks for the backspace itself
     if password == "" or (password is None and os.environ.get(VARIABLE) == ""):
         raise click.UsageError(f"the password is empty: unset {VARIABLE}, or give it a value")

@@ -62,12 +62,12 @@ async def test_probes_need_no_password() -> None:
 @pytest.mark.parametrize(
     ("host", "status"),
     [
-        ("localhost:7712", 200),
+        ("localhost:7780", 200),
         ("LOCALHOST", 200),
-        ("[::1]:7712", 200),
+        ("[::1]:7780", 200),
         ("127.0.0.1", 200),
         ("evil.example", 421),
-        ("localhost.evil.example:7712", 421),
+        ("localhost.evil.example:7780", 421),
         ("[::1].evil", 200),
         ("", 421),
     ],
