@@ -192,6 +192,16 @@ def an_older_segment_ends_in_blank_lines(patch: Patch) -> None:
     patch.setattr(End, "_cut_blanks", careless)
 
 
+def the_interval_goes_on_after_the_end(patch: Patch) -> None:
+    drain = Committer.drain
+
+    async def careless(self: Committer) -> None:
+        await drain(self)
+        self._has_ended = False
+
+    patch.setattr(Committer, "drain", careless)
+
+
 LOST = "is lost|nobody put|two messages|was stored twice"
 
 BUGS = (
@@ -215,4 +225,5 @@ BUGS = (
     Bug(a_session_gets_no_grace, "has two leases", 16),
     Bug(an_older_segment_ends_in_blank_lines, "nobody damaged", 21),
     Bug(the_end_of_the_order_comes_first, "was delivered before"),
+    Bug(the_interval_goes_on_after_the_end, "had stopped has failed", 12),
 )

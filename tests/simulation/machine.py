@@ -8,7 +8,7 @@ import errno
 import gc
 from collections.abc import Callable
 from concurrent.futures import Executor
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from pathlib import Path
 from random import Random
 
@@ -26,6 +26,9 @@ DATA = Path("/data")
 
 START_WALL_S = 1_800_000_000.0
 """The wall clock at the beginning: 2027-01-15T08:00:00Z."""
+
+LINGER_S = 0.2
+"""So long a process is there after its server has stopped."""
 
 PAGE = 32
 """So many bytes of what was not synced are kept or lost together in a power cut."""
@@ -121,8 +124,17 @@ class Machine:
             self.end_at_change()
         elif error is not None:
             raise error
+        elif server.failure is not None:
+            self._end("failed", delivers=True)
         else:
-            self._end("stopped" if server.failure is None else "failed", delivers=True)
+            self._loop.call_later(LINGER_S, self._left, server, context=Context())
+
+    def _left(self, server: Server) -> None:
+        """A server that has stopped is gone. What it had scheduled was called until now."""
+        if self.server is server:
+            if server.failure is not None:
+                raise Violation(f"a server that had stopped has failed: {server.failure}")
+            self._end("stopped", delivers=True)
 
     # --- what can happen to it -------------------------------------------------------------------
 
