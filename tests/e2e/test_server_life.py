@@ -39,7 +39,7 @@ def test_a_signal_stops_an_idle_server_within_a_second_with_exit_code_0(
 
 
 def test_an_interval_that_is_over_while_the_journal_is_closed_is_no_failure(tmp_path: Path) -> None:
-    slow = "import os, time\nclose = os.close\nos.close = lambda file: (time.sleep(0.1), close(file))"
+    slow = "import os, time; close = os.close; os.close = lambda at: (time.sleep(0.1), close(at))"
     with QServer(tmp_path, "--sync", "100ms", planted=slow) as server:
         assert server.ask(b"PUT q 1\n") == b"OK 1\n"
         assert server.stop() == 0

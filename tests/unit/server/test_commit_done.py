@@ -76,7 +76,9 @@ async def test_an_interval_that_is_over_after_the_end_asks_nothing_of_the_closed
     await world.committer.drain()
     assert world.client.told == [b"OK 1"]
     world.journal.close()
-    await asyncio.sleep(0.002)  # begun later, so over later
+    over = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.002, over.set)  # begun later, so over later
+    await over.wait()
     assert world.failures == []
 
 
