@@ -150,3 +150,17 @@ def test_limits_from_the_command_line_are_in_force(tmp_path: Path) -> None:
         assert b" line_bytes_max=50 count_max=5 " in greeting
         assert server.ask(b"GET q count=6\n").startswith(b"ERR limit count=6")
         assert server.ask(b"PUT q " + b"1" * 50 + b"\nPING\n").startswith(b"ERR too-long")
+
+
+def test_a_name_that_no_host_can_have_is_refused_in_a_line(tmp_path: Path) -> None:
+    for host in ("queue..example", "q" * 64 + ".example"):
+        with QServer(tmp_path, "--host", host) as server:
+            assert server.wait() == 1
+            (refusal,) = server.logged
+        assert host in refusal["error"]
+        assert "can't listen there" in refusal["event"]
+
+
+def test_clients_that_take_nothing_may_be_borne_with_for_years(tmp_path: Path) -> None:
+    with QServer(tmp_path, "--stall-max", "365d") as server:
+        assert server.ask(b"PING\n") == b"OK\n"
