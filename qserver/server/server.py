@@ -183,7 +183,7 @@ class Server:
             record_stop(self.broker)
             await self._drain()
         if self.failure is None:
-            self._journal.close()
+            await asyncio.to_thread(self._journal.close)
 
     async def _drain(self) -> None:
         try:
