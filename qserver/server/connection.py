@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from qserver.server.server import Server
 
 STORAGE_ERROR: Final = b"ERR storage the journal could not be written: the server stops\n"
+STOPPING_ERROR: Final = b"ERR busy the server stops\n"
 BUSY_ERROR: Final = b"ERR busy %d connections, and connections_max allows no more\n"
 
 
@@ -65,7 +66,8 @@ class Connection:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=HELD_BYTES_MAX)
         if not self._server.connected(self):
-            self._send(BUSY_ERROR % self._server.connections_max)
+            full = BUSY_ERROR % self._server.connections_max
+            self._send(STOPPING_ERROR if self._server.is_stopping else full)
             self._close()
 
     def data_received(self, data: bytes) -> None:

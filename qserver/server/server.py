@@ -209,7 +209,7 @@ class Server:
             await asyncio.wait_for(self._nobody_left.wait(), STOP_S_MAX)
         except TimeoutError:
             log.warning(
-                "clients did not take their last replies: their connections are cut",
+                "clients have not got, or not taken, their last replies: their connections are cut",
                 connections=len(self._connections),
                 waited_s=STOP_S_MAX,
             )
