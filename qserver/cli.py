@@ -27,7 +27,9 @@ _SOURCES = {
     epilog="Every option can be set by the environment (QSERVER_PORT=7712) or in a TOML file "
     "(port = 7712) as well; a flag counts before the environment, that before the file.",
 )
-@click.version_option(__version__, message=f"qserver %(version)s ({BUILD})")
+@click.version_option(
+    __version__, message=f"qserver %(version)s ({BUILD})", allow_from_autoenv=False
+)
 @add_options
 @click.pass_context
 def main(ctx: click.Context, /, **values: Any) -> None:

@@ -1,10 +1,13 @@
 """The command line for a journal that no server works on: `check`, `repair`, `export`.
 
-Exit codes: 0 the journal is whole (or was made so), 1 it is damaged or can't be read, 2 usage.
+Exit codes: 0 the journal is whole (or was made so), 1 it is damaged or can't be read, or the output
+can't be written, 2 usage, 130 interrupted.
 """
 
 import contextlib
 import json
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,11 +91,18 @@ def export(directory: Path, queue: str | None, *, bodies: bool) -> None:
 
 @contextlib.contextmanager
 def _errors() -> Iterator[None]:
-    """Say what is the matter with a journal, and exit with 1."""
+    """Say what is the matter with a journal, or with the output, and exit with 1."""
     try:
         yield
     except StorageError as error:
         raise click.ClickException(str(error)) from None
+    except BrokenPipeError:
+        raise  # who read it has enough: click knows
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is left of it
+        raise click.ClickException(f"can't write the output: {error.strerror}") from None
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
 
 
 def _show(report: "Report", *, as_json: bool) -> None:

@@ -1,7 +1,14 @@
-"""Log lines: readable ones on a terminal, JSON otherwise. Every line states its consequence."""
+"""Log lines: readable ones on a terminal, JSON otherwise. Every line states its consequence.
 
+A line that can't be written is lost, and nothing else is: the terminal may be closed, who read the
+pipe may have ended, the disk that the log is on may be full, and what was to be logged happens all
+the same. So it is written past Python's own file, which would keep it, and fail again at the end.
+"""
+
+import contextlib
 import importlib
 import logging
+import os
 import sys
 from typing import Any, Final
 
@@ -16,6 +23,8 @@ def configure(log_format: str, level: str) -> None:
         level: one of `LEVELS`; lines below it are not written.
     """
     structlog = _structlog()
+    if sys.stderr is None:  # closed by who started this
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for as long as the process
     is_text = log_format == "text" or (log_format == "auto" and sys.stderr.isatty())
     renderer = (
         structlog.dev.ConsoleRenderer(
@@ -34,9 +43,25 @@ def configure(log_format: str, level: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[level.upper()]
         ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: _Lines(sys.stderr.fileno()),
         cache_logger_on_first_use=True,
     )
+
+
+class _Lines:
+    """Writes lines to a file that may take none."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+
+    def info(self, line: str) -> None:
+        """Write it, whatever its level is."""
+        rest = f"{line}\n".encode(errors="backslashreplace")
+        with contextlib.suppress(OSError):
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
+
+    debug = warning = error = critical = info
 
 
 def _structlog() -> Any:

@@ -299,11 +299,15 @@ def _read_file(ctx: click.Context, param: click.Parameter, path: Path | None) ->
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise click.BadParameter(f"{path} is not TOML: {error}", ctx, param) from None
-    known = {option.name for option in ctx.command.params if option.name != "config"}
-    for name in values:
+    known = {option.name for option in ctx.command.params if option.expose_value}
+    for name, value in values.items():
         if name.replace("-", "_") not in known:
             raise click.BadParameter(f"{path} sets {name!r}, and there is no such setting", ctx)
-    ctx.default_map = {name.replace("-", "_"): value for name, value in values.items()}
+        if not isinstance(value, str | int | float):
+            text = f"{path} sets {name!r} to what is neither text nor a number, true or false"
+            raise click.BadParameter(text, ctx)
+    # As text, which is what options expect: they take 1.5 for a port, and choke on others.
+    ctx.default_map = {name.replace("-", "_"): str(value) for name, value in values.items()}
 
 
 def to_config(values: dict[str, Any]) -> Config:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("qserver")
 
 BUSY_ERROR: Final = b"ERR busy %d connections, and connections_max allows no more\n"
+STOPPING_ERROR: Final = b"ERR busy the server stops\n"
 
 
 class Connections:
@@ -38,8 +39,8 @@ class Connections:
 
     @property
     def refusal(self) -> bytes:
-        """What is said where there is no room."""
-        return BUSY_ERROR % self.most
+        """What those are told who are not let in."""
+        return BUSY_ERROR % self.most if self.is_open else STOPPING_ERROR
 
     def expect(self, make: "Callable[[], Connection]") -> asyncio.Protocol | bytes:
         """Who speaks with the client that knocks; or what it is told, without further ado.

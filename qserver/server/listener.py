@@ -10,6 +10,7 @@ noticed, though it never said so.
 
 import asyncio
 import contextlib
+import errno
 import socket
 import sys
 from collections.abc import Callable
@@ -24,6 +25,9 @@ log = structlog.get_logger("qserver")
 BACKLOG: Final = 1024
 AGAIN_S: Final = 1.0
 """How long nobody is accepted when the system has no descriptor or memory for it."""
+
+TIMEOUT_MS_MAX: Final = (1 << 31) - 1
+"""The system takes no longer one: 24 days."""
 
 Expect = Callable[[], asyncio.Protocol | bytes]
 """Who speaks with the next client; or, if there is no room for it, what it is told."""
@@ -114,9 +118,12 @@ async def listen(expect: Expect, host: str, port: int, stall_s_max: float) -> Li
         OSError: the address can't be used.
     """
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(
-        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )
+    try:
+        found = await loop.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except UnicodeError:
+        raise OSError(errno.EINVAL, f"no host can be called {host!r}") from None
     with contextlib.ExitStack() as stack:
         sockets = []
         for family, _, _, _, address in dict.fromkeys(found):
@@ -140,5 +147,7 @@ def _set_options(sock: socket.socket, stall_s_max: float) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, round(PROBE_S))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, PROBES)
         # The same for a reply that nobody confirms; one who reads slowly is dealt with elsewhere.
-        silence_s = max(SILENCE_S_MAX + PROBES * PROBE_S, stall_s_max)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(silence_s * 1000))
+        silence_ms = round(max(SILENCE_S_MAX + PROBES * PROBE_S, stall_s_max) * 1000)
+        sock.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, min(silence_ms, TIMEOUT_MS_MAX)
+        )

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -46,6 +47,8 @@ def run(config: Config) -> int:
     Returns:
         The exit code: 0 after a stop in good order, 1 after a failure.
     """
+    for number in _stop_signals():
+        signal.signal(number, _leave)
     try:
         journal = _open_journal(config)
         server = Server(config, journal, _cap_connections(config.connections_max))
@@ -66,16 +69,26 @@ def run(config: Config) -> int:
     except StorageError as error:
         log.critical("the server did not start: nothing was changed", error=str(error))
         return 1
-    except OSError as error:
-        log.critical(
-            "can't listen there: is another server running? choose another --port or --host",
-            host=config.host,
-            port=config.port,
-            error=error.strerror or str(error),
-        )
-        return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # once more, when the loop has ended
         return 128 + signal.SIGINT
+
+
+def _stop_signals() -> list[signal.Signals]:
+    """What stops a server: but for the end of a terminal that it is to outlive, under nohup."""
+    is_tied = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *[signal.SIGHUP] * is_tied]
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    """Stop before the loop runs, as in the middle of a long recovery.
+
+    Not left to the system: it would kill without a word, but for the first process of a container,
+    which it would not tell at all.
+    """
+    for number in _stop_signals():
+        signal.signal(number, signal.SIG_DFL)  # once more stops at once
+    log.info("stopped: nobody could connect yet")
+    sys.exit(0)
 
 
 def _open_journal(config: Config) -> Journal:
@@ -97,12 +110,30 @@ def _cap_connections(wanted: int) -> int:
 async def _serve(server: Server) -> int:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_fault)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in _stop_signals():
         loop.add_signal_handler(number, _stop, server, number)
-    stall_s_max = server.config.stall_s_max
-    await server.start(functools.partial(listen, stall_s_max=stall_s_max))
-    _greet(server)
-    await server.serve_until_stopped()
+    config = server.config
+    try:
+        await server.start(functools.partial(listen, stall_s_max=config.stall_s_max))
+    except OSError as error:
+        log.critical(
+            "can't listen there: is another server running? choose another --port or --host",
+            host=config.host,
+            port=config.port,
+            error=error.strerror or str(error),
+        )
+        return 1
+    _tell_of_a_torn_end(server)
+    if not server.is_stopping:
+        _greet(server)
+    try:
+        await server.serve_until_stopped()
+    except (StorageError, OSError) as error:
+        log.critical(
+            "the journal failed while it was closed: what was not synced before may be lost",
+            error=str(error),
+        )
+        return 1
     if server.failure is not None:
         return 1
     log.info("stopped: everything that was answered OK is stored")
@@ -136,7 +167,6 @@ def _greet(server: Server) -> None:
     """Say where it is, what it found, and what to type next."""
     config = server.config
     host, port = server.address
-    _tell_of_a_torn_end(server)
     if not server.tokens and not ipaddress.ip_address(host.partition("%")[0]).is_loopback:
         log.warning(
             "whoever reaches this address can read and change everything: set a token",

@@ -182,7 +182,7 @@ class Server:
             record_stop(self.broker)
             await self._drain()
         if self.failure is None:
-            self._journal.close()
+            await asyncio.to_thread(self._journal.close)
 
     async def _drain(self) -> None:
         try:
@@ -208,7 +208,7 @@ class Server:
             await asyncio.wait_for(self._nobody_left.wait(), STOP_S_MAX)
         except TimeoutError:
             log.warning(
-                "clients did not take their last replies: their connections are cut",
+                "clients have not got, or not taken, their last replies: their connections are cut",
                 connections=len(self._clients),
                 waited_s=STOP_S_MAX,
             )

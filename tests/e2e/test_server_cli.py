@@ -100,7 +100,18 @@ def test_a_wrong_word_is_named_with_what_it_should_be(words: list[str], says: st
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("port = ", "not TOML"), ("colour = 1", "'colour'"), ('port = "x"', "x")],
+    [
+        ("port = ", "not TOML"),
+        ("colour = 1", "'colour'"),
+        ("version = true", "'version'"),
+        ('port = "x"', "x"),
+        ("port = 1.5", "1.5"),
+        ("port = true", "True"),
+        ("memory_only = 3", "3"),
+        ("data = []", "'data'"),
+        ("[host]", "'host'"),
+        ("sync = 07:32:00", "'sync'"),
+    ],
 )
 def test_a_wrong_file_is_named_with_what_is_wrong(tmp_path: Path, text: str, says: str) -> None:
     file = tmp_path / "qserver.toml"
@@ -108,6 +119,21 @@ def test_a_wrong_file_is_named_with_what_is_wrong(tmp_path: Path, text: str, say
     result = qserver("--config", str(file))
     assert result.returncode == 2
     assert says in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_numbers_and_truths_of_a_file_need_no_quotes(tmp_path: Path) -> None:
+    file = tmp_path / "qserver.toml"
+    file.write_text("data = 5\nmemory_only = true\nbusy_poll = false\nwait_max = 1.5\nsync = 2\n")
+    shown = qserver("--config", str(file), "config").stdout
+    rows = {line.split()[0]: line.split()[1] for line in shown.splitlines()}
+    assert (rows["data"], rows["memory_only"], rows["busy_poll"]) == ("5", "True", "False")
+    assert (rows["wait_max"], rows["sync"]) == ("1.5", "2")
+
+
+def test_a_version_in_the_environment_is_no_setting() -> None:
+    assert "7711" in qserver("config", QSERVER_VERSION="1").stdout
+    assert "7711" in qserver("config", QSERVER_VERSION="1.2.3").stdout
 
 
 def test_a_data_directory_that_is_a_file_is_refused_with_a_clear_message(tmp_path: Path) -> None:
@@ -124,3 +150,17 @@ def test_limits_from_the_command_line_are_in_force(tmp_path: Path) -> None:
         assert b" line_bytes_max=50 count_max=5 " in greeting
         assert server.ask(b"GET q count=6\n").startswith(b"ERR limit count=6")
         assert server.ask(b"PUT q " + b"1" * 50 + b"\nPING\n").startswith(b"ERR too-long")
+
+
+def test_a_name_that_no_host_can_have_is_refused_in_a_line(tmp_path: Path) -> None:
+    for host in ("queue..example", "q" * 64 + ".example"):
+        with QServer(tmp_path, "--host", host) as server:
+            assert server.wait() == 1
+            (refusal,) = server.logged
+        assert host in refusal["error"]
+        assert "can't listen there" in refusal["event"]
+
+
+def test_clients_that_take_nothing_may_be_borne_with_for_years(tmp_path: Path) -> None:
+    with QServer(tmp_path, "--stall-max", "365d") as server:
+        assert server.ask(b"PING\n") == b"OK\n"

@@ -155,3 +155,31 @@ def test_what_can_not_be_read_is_said_in_one_line(tmp_path: Path) -> None:
         assert (code, err.count("\n"), "has format 9" in err) == (1, 1, True)
     assert qserver("check", tmp_path / "absent")[0] == 2
     assert qserver("check")[0] == 2
+
+
+def test_an_output_that_takes_no_more_is_said_in_one_line(journal: Path) -> None:
+    for command in ("check", "export"):
+        with Path("/dev/full").open("w") as full:
+            result = subprocess.run(
+                [sys.executable, "-m", "qserver", command, journal],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+        assert "No space left" in result.stderr
+
+
+def test_an_interrupted_check_does_not_say_with_its_exit_code_that_there_is_damage(
+    journal: Path,
+) -> None:
+    program = (
+        "import signal; from qserver.server import offline\n"
+        "offline.survey = lambda *_: signal.raise_signal(signal.SIGINT)\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "import qserver.__main__"
+    )
+    words = [sys.executable, "-c", program, "check", str(journal)]
+    result = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "")

@@ -139,6 +139,12 @@ class SimLoop(asyncio.BaseEventLoop):
         """One that works beside the loop."""
         return SimThread(self, self._chance)
 
+    def run_in_executor(  # type: ignore[override]
+        self, _executor: Executor | None, func: Callable[..., Any], *args: Any
+    ) -> "asyncio.Future[Any]":
+        """As a loop does that has threads."""
+        return asyncio.wrap_future(self.thread().submit(func, *args), loop=self)
+
     def enter_thread(self) -> None:
         """What is done from now on takes a thread's time."""
         self._spent_in_thread = 0.0

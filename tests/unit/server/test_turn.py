@@ -20,6 +20,7 @@ class Wire(asyncio.Transport):
         super().__init__()
         self.sent = b""
         self.has_sent = asyncio.Event()
+        self.was_closed = asyncio.Event()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.sent += data
@@ -27,6 +28,12 @@ class Wire(asyncio.Transport):
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         pass
+
+    def can_write_eof(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        self.was_closed.set()
 
 
 def connected(server: Server) -> tuple[Connection, Wire]:
@@ -116,3 +123,17 @@ async def test_a_sync_of_some_milliseconds_holds_up_nobody_but_who_is_alone(tmp_
     one.data_received(b"PUT q 1\n")
     assert wire.sent == b"OK 11\nOK 12\nOK 13\n"
     journal.close()
+
+
+async def test_who_comes_while_the_server_stops_is_told_that_and_not_that_it_is_full(
+    tmp_path: Path,
+) -> None:
+    server = a_server(tmp_path, keeps=True)
+    await server.start()
+    _, before = connected(server)
+    server.stop()
+    stopping = asyncio.create_task(server.serve_until_stopped())
+    await before.was_closed.wait()
+    _, late = connected(server)
+    assert late.sent == b"ERR busy the server stops\n"
+    stopping.cancel()
