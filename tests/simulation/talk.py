@@ -136,7 +136,7 @@ class Talk:
                 self._rows.append(line[2:])
                 continue
             if not self._pending:
-                if not line.startswith(b"ERR storage"):
+                if not line.startswith((b"ERR storage", b"ERR busy the server stops")):
                     raise Violation(f"a reply to nothing: {line!r}")
                 continue
             asked = self._pending.popleft()
