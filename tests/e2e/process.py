@@ -85,6 +85,13 @@ class QServer:
             with sock.makefile("rb") as replies:
                 return replies.read()
 
+    def empty(self) -> None:
+        """Drop all queues, with their messages and settings."""
+        *queues, _ = self.ask(b"LIST\n").splitlines()
+        for queue in queues:
+            self.ask(b"DROP %b\n" % queue.split()[1])
+        assert self.ask(b"LIST\n") == b"OK 0\n"
+
     def hear(self, event: str) -> None:
         """Read its log until it tells of such an event."""
         assert self.process.stderr is not None

@@ -29,11 +29,11 @@ def environment(server: QServer) -> dict[str, str]:
     return {**os.environ, "QCLIENT_URL": server.url, "NO_COLOR": "1", "COLUMNS": "120"}
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """For tests that leave nothing behind."""
-    with QServer(tmp_path_factory.mktemp("shared") / "data") as running:
-        yield runner(running)
+@pytest.fixture
+def shared(lasting_server: QServer) -> Run:
+    """For tests that don't know the ids."""
+    lasting_server.empty()
+    return runner(lasting_server)
 
 
 @pytest.fixture
@@ -65,23 +65,23 @@ def test_what_is_put_comes_back_byte_for_byte(run: Run) -> None:
     assert (nothing.returncode, nothing.stdout, nothing.stderr) == (1, b"", b"")
 
 
-def test_a_bulk_is_put_line_by_line_and_got_back_in_order(run: Run) -> None:
+def test_a_bulk_is_put_line_by_line_and_got_back_in_order(shared: Run) -> None:
     lines = b"".join(b'{"n": %d, "pad": "%b"}\n' % (n, b"x" * (n % 300)) for n in range(5000))
-    put = run("put", "bulk", stdin=lines)
+    put = shared("put", "bulk", stdin=lines)
     assert (put.returncode, put.stdout) == (0, b"")
     assert put.stderr == b"5,000 messages are stored\n"
-    got = run("get", "bulk", "-n", "9999", "--ack")
+    got = shared("get", "bulk", "-n", "9999", "--ack")
     assert got.stdout == lines
-    assert run("list", "bulk").stdout == b""
+    assert shared("list", "bulk").stdout == b""
 
 
-def test_a_bad_line_ends_a_bulk_and_is_named(run: Run) -> None:
-    put = run("put", "q", "-", stdin=b'1\r\n\n{"a":\n4\n')
+def test_a_bad_line_ends_a_bulk_and_is_named(shared: Run) -> None:
+    put = shared("put", "q", "-", stdin=b'1\r\n\n{"a":\n4\n')
     assert put.returncode == 1
     assert b"1 message is stored" in put.stderr
     assert b"line 3: " in put.stderr
     assert b"nothing behind it was stored" in put.stderr
-    assert run("get", "q", "-n", "9").stdout == b"1\n"
+    assert shared("get", "q", "-n", "9").stdout == b"1\n"
 
 
 @pytest.mark.slow
@@ -233,14 +233,14 @@ def test_a_server_that_is_not_there_is_exit_code_3_and_says_what_to_do(shared: R
     )
 
 
-def test_a_reader_that_has_enough_is_no_error(run: Run, server: QServer) -> None:
-    run("put", "q", stdin=b'"%b"\n' % (b"x" * 1000) * 2000)
+def test_a_reader_that_has_enough_is_no_error(shared: Run, lasting_server: QServer) -> None:
+    shared("put", "q", stdin=b'"%b"\n' % (b"x" * 1000) * 2000)
     piped = f"{sys.executable} -m qclient get q -n 2000 --ack | head -1 | wc -l"
     done = subprocess.run(
         ["bash", "-c", f"{piped}; echo ${{PIPESTATUS[0]}}"],
         capture_output=True,
         check=True,
-        env=environment(server),
+        env=environment(lasting_server),
         timeout=PATIENCE_S,
     )
     assert (done.stdout.split(), done.stderr) == ([b"1", b"0"], b"")

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,6 @@ from tests.e2e.worker_here import until, working
 from tests.e2e.worker_process import Notes, WorkerProcess
 
 SOON = Backoff(first_s=0.01, max_s=0.01)
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[QServer]:
-    with QServer(tmp_path / "data") as running:
-        yield running
 
 
 async def reason_of(client: Client, job: Job[Any]) -> tuple[str, str]:

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,12 +31,6 @@ from tests.e2e.worker_tasks import note
 note("mistake", 0)
 raise ValueError("mistaken")
 """
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[QServer]:
-    with QServer(tmp_path / "data") as running:
-        yield running
 
 
 @pytest.fixture

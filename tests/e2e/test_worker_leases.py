@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,12 +12,6 @@ from qclient.worker import current
 from qclient.worker.heartbeat import Heartbeat
 from tests.e2e.process import QServer
 from tests.e2e.worker_here import until, working
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[QServer]:
-    with QServer(tmp_path / "data") as running:
-        yield running
 
 
 @pytest.mark.hasty

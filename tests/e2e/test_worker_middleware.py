@@ -5,9 +5,8 @@ import re
 import socket
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,12 +27,6 @@ from qclient.middleware.tracing import Tracing
 from qclient.tasks import App
 from qclient.worker import Settings, Worker
 from tests.e2e.process import PATIENCE_S, QServer
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[QServer]:
-    with QServer(tmp_path / "data") as running:
-        yield running
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +15,6 @@ from qclient import sync as qclient_sync
 from qclient.tasks import App, Job, JobFailed, JobNotEnded, Progress, State, Status
 from qclient.worker import Settings, Worker, current
 from tests.e2e.process import PATIENCE_S, QServer
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[QServer]:
-    with QServer(tmp_path / "data") as running:
-        yield running
 
 
 @asynccontextmanager
