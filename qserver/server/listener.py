@@ -29,6 +29,9 @@ AGAIN_S: Final = 1.0
 TIMEOUT_MS_MAX: Final = (1 << 31) - 1
 """The system takes no longer one: 24 days."""
 
+NOT_HERE: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
+"""A host's name can have addresses that this machine has not, as IPv6's in many containers."""
+
 Expect = Callable[[], asyncio.Protocol | bytes]
 """Who speaks with the next client; or, if there is no room for it, what it is told."""
 
@@ -124,14 +127,24 @@ async def listen(expect: Expect, host: str, port: int, stall_s_max: float) -> Li
         )
     except UnicodeError:
         raise OSError(errno.EINVAL, f"no host can be called {host!r}") from None
+    missing: OSError | None = None
     with contextlib.ExitStack() as stack:
-        sockets = []
+        sockets: list[socket.socket] = []
         for family, _, _, _, address in dict.fromkeys(found):
-            sock = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
-            _set_options(sock, stall_s_max)
-            sock.bind(address)
+            try:
+                sock = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
+                _set_options(sock, stall_s_max)
+                sock.bind((address[0], port, *address[2:]))
+            except OSError as error:
+                if error.errno not in NOT_HERE:
+                    raise
+                missing = error
+                continue
             sock.listen(BACKLOG)
             sockets.append(sock)
+            port = sock.getsockname()[1]  # where any will do, the same for all addresses
+        if missing is not None and not sockets:
+            raise missing
         stack.pop_all()
     return Listener(sockets, expect)
 
