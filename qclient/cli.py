@@ -116,7 +116,7 @@ def cli(context: click.Context, url: str, token: str | None, token_file: Path | 
 
 def _token_of(path: Path) -> str:
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise click.UsageError(f"can't read the token in {path}: {error}") from None
     tokens = [line for line in lines if line and line[0] != "#"]

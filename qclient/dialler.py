@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import socket
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
@@ -16,6 +17,8 @@ from qclient.reports import Server
 from qclient.words import Duration
 
 PORT: Final = 7711
+
+_PARTS: Final = re.compile(r"((?:\w+://)?)(?:.*@)?(.*)", re.DOTALL)
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -51,20 +54,37 @@ def address(url: str) -> Address:
             f"not an address: {shown(url)!r}; it looks like qserver://127.0.0.1:{PORT}, "
             f"or with a token qserver://:token@127.0.0.1:{PORT}"
         )
-    token = unquote(parts.password) if parts.password else None
-    return Address(parts.hostname or "127.0.0.1", port, token)
+    return Address(parts.hostname or "127.0.0.1", port, _token_of(parts.password))
+
+
+def _token_of(password: str | None) -> str | None:
+    if not password:
+        return None
+    try:
+        token = unquote(password, errors="strict")
+        token.encode()
+    except UnicodeError:
+        raise BadRequest("the token is no text in UTF-8") from None
+    return token
 
 
 def with_token(url: str, token: str) -> str:
     """The URL with a token: `qserver://:token@host:port`."""
-    scheme, _, rest = url.rpartition("://")
-    return f"{scheme or 'qserver'}://:{quote(token, safe='')}@{rest.rpartition('@')[2]}"
+    scheme, place = _parted(url)
+    # What can't be encoded gets through, and `address` refuses it without showing it.
+    return f"{scheme or 'qserver://'}:{quote(token, safe='', errors='surrogatepass')}@{place}"
 
 
 def shown(url: str) -> str:
     """The URL for people: without its token."""
-    scheme, separator, rest = url.rpartition("://")
-    return scheme + separator + rest.rpartition("@")[2]
+    return "".join(_parted(url))
+
+
+def _parted(url: str) -> tuple[str, str]:
+    """The scheme, if there is one, and what stands behind the token, whatever is in that."""
+    match = _PARTS.fullmatch(url)
+    assert match is not None
+    return match[1], match[2]
 
 
 class Dialler:

@@ -93,7 +93,11 @@ class Token(click.ParamType[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Check it; no message shows it."""
         secret = str(value).strip()
-        if not 0 < len(secret.encode()) <= TEXT_BYTES_MAX:
+        try:
+            size = len(secret.encode())
+        except UnicodeEncodeError:
+            self.fail("a token is text in UTF-8", param, ctx)
+        if not 0 < size <= TEXT_BYTES_MAX:
             self.fail(f"a token has 1 to {TEXT_BYTES_MAX} bytes", param, ctx)
         return secret
 
@@ -119,7 +123,7 @@ def _tokens(values: dict[str, Any]) -> tuple[str, ...]:
 
 def _tokens_of(path: Path) -> list[str]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise click.UsageError(f"can't read the tokens in {path}: {error}") from None
     words = (line.strip() for line in lines)

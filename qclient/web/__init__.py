@@ -4,5 +4,5 @@
 
 It is a client like others, in a process of its own: what it shows it asks the server for, when
 somebody looks, a few pages at a time; and it changes nothing. So whoever reaches the page can't do
-the queues any harm, and however many look, the server is asked once a second.
+the queues any harm, and however many look at the overview, the server is asked once a second.
 """

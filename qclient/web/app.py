@@ -5,12 +5,12 @@
     /queues/<name>          its messages: ?state=dead&key=…&after=<id>
     /messages/<id>          one message, whole
     /metrics                for Prometheus
-    /health                 200 while the server answers, else 503
+    /health                 200 while the server answers, else 503; tells nothing else
 
 What the server refuses is answered as JSON with an `error`.
 """
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from importlib.resources import files
 from typing import Any, Final
 
@@ -67,9 +67,12 @@ def make(
         text, content_type = metrics.encoded(families, request.headers.get("accept", ""))
         return Response(text, headers={"Content-Type": content_type})
 
-    async def health(_: Request) -> dict[str, Any]:
-        await looking.ping()
-        return {"ok": True}
+    async def health(_: Request) -> Response:
+        try:
+            await looking.ping()
+        except Error:
+            return _as_json({"ok": False}, 503)
+        return _as_json({"ok": True})
 
     return Starlette(
         routes=[
@@ -79,7 +82,7 @@ def make(
             Route("/queues/{name}", _json(queue)),
             Route("/messages/{id}", _json(message)),
             Route("/metrics", scraped),
-            Route("/health", _json(health)),
+            Route("/health", health),
         ],
         middleware=[Middleware(Guard, password=password, hosts=hosts)],
         exception_handlers={Error: _refused, HTTPException: _not_there},
@@ -102,8 +105,10 @@ def _json(look: Look) -> Callable[[Request], Awaitable[Response]]:
     return answer
 
 
-def _as_json(value: dict[str, Any], status: int = 200) -> Response:
-    return Response(msgspec.json.encode(value), status, media_type="application/json")
+def _as_json(
+    value: dict[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    return Response(msgspec.json.encode(value), status, headers, media_type="application/json")
 
 
 def _id(text: str) -> int:
@@ -124,4 +129,4 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 async def _not_there(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _as_json({"error": error.detail}, error.status_code)
+    return _as_json({"error": error.detail}, error.status_code, error.headers)

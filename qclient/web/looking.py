@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, TypeVar
 
 from qclient.client import Client
+from qclient.errors import Error
 from qclient.message import Stored
 from qclient.overview import Figures, Overview
 from qclient.reports import Queue
@@ -19,6 +20,9 @@ ROWS_MAX: Final = 200
 
 MESSAGES: Final = 50
 """Of a queue, at a time."""
+
+BYTES_MAX: Final = 4 << 20
+"""Of the bodies that are read for that; at least one is always read."""
 
 BODY_MAX: Final = 300
 """Characters of a body in a list; all of it where one message is shown."""
@@ -39,7 +43,8 @@ class Looking:
         self._client = client
         self._clock = clock
         self._overview = Overview(client, clock)
-        self._looked_at_s = -FRESH_S
+        self._seen: dict[str, Any] | Error = {}
+        self._seen_at_s = -FRESH_S
         self._turn = asyncio.Lock()
 
     @property
@@ -54,9 +59,19 @@ class Looking:
             Error: the server can't be asked.
         """
         async with self._turn:
-            if self._clock() - self._looked_at_s >= FRESH_S:
-                await self._overview.look()
-                self._looked_at_s = self._clock()
+            if self._clock() - self._seen_at_s >= FRESH_S:
+                self._seen = await self._look()
+                self._seen_at_s = self._clock()
+        if isinstance(self._seen, Error):
+            raise self._seen.with_traceback(None)
+        return self._seen
+
+    async def _look(self) -> dict[str, Any] | Error:
+        """What all are shown for a moment, a failure too: else each would wait for its own."""
+        try:
+            await self._overview.look()
+        except Error as error:
+            return error
         return {
             "server": self.server,
             "queues_seen": self._overview.seen,
@@ -71,14 +86,15 @@ class Looking:
         Raises:
             Error: there is no such queue or state, or the server can't be asked.
         """
+        found: list[dict[str, Any]] = []
+        left = BYTES_MAX
         rows = self._client.list(queue, state=state, key=key, after=after, page=MESSAGES)
-        found = await _first(rows, MESSAGES)
-        is_more = len(found) == MESSAGES
-        return {
-            "queue": queue,
-            "messages": [_message(row, BODY_MAX) for row in found],
-            "next": found[-1].id if is_more else None,
-        }
+        async for row in rows:
+            found.append(_message(row, BODY_MAX))
+            left -= len(row.raw)
+            if len(found) == MESSAGES or left <= 0:
+                return {"queue": queue, "messages": found, "next": row.id}
+        return {"queue": queue, "messages": found, "next": None}
 
     async def message(self, which: int) -> dict[str, Any]:
         """One message, with all that is known of it.

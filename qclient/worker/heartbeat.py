@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from qclient import verbs
-from qclient.errors import Error
+from qclient.errors import Error, ReplyError
 from qclient.reports import Settled
 from qclient.sync.connection import Connection
 from qclient.sync.dialler import Dialler
@@ -80,7 +80,7 @@ class Heartbeat:
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         self._connection: Connection | None = None
-        self._is_down = False
+        self._trouble: bool | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="qclient heartbeat", daemon=True)
 
@@ -117,12 +117,15 @@ class Heartbeat:
         self._drop()
 
     def _tell_of(self, error: Error | None) -> None:
-        """Log that the server is gone, or back: once, not at each beat."""
-        was_down, self._is_down = self._is_down, error is not None
-        if error is not None and not was_down and not self._stopped.is_set():
-            logger.warning("the heartbeat has no connection, so leases run on unrenewed: %s", error)
-        elif error is None and was_down:
+        """Log that the server is gone, refuses us, or is back: once, not at each beat."""
+        before = self._trouble
+        self._trouble = None if error is None else isinstance(error, ReplyError)
+        if self._trouble == before or self._stopped.is_set():
+            return
+        if error is None:
             logger.info("the heartbeat is connected again")
+        else:
+            logger.warning("the heartbeat has no connection, so leases run on unrenewed: %s", error)
 
     def _look(self, now: float) -> None:
         """See whether the loop turns, and ask it to say so."""

@@ -25,9 +25,12 @@ _HANDLERS: Final = {name: verb.handler for name, verb in VERBS.items()} | {
 }
 _QUICK: Final = {
     *(b"PUT", b"GET", b"ACK", b"DONE", b"NACK", b"RELEASE", b"PROGRESS", b"PEEK", b"RESULT"),
-    *(b"PING", b"", b"#"),
+    *(b"PING", b"#"),
 }
-"""How lines begin that take a time in proportion to themselves and their reply."""
+"""How lines begin that take a time in proportion to themselves and their reply.
+
+One that begins with a blank is not among them: any verb may stand behind it.
+"""
 
 _COMMENT: Final = ord("#")
 

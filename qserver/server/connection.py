@@ -242,7 +242,7 @@ class Connection:
         self._is_closing = True
         if self._conversation.client.is_impostor:
             host, *_ = self._transport.get_extra_info("peername") or ("gone",)
-            self._server.connections.note_unauthorized(host)
+            self._server.connections.note_unauthorized(host, self._server.now())
         if self._conversation.client.is_gone or not self._transport.can_write_eof():
             self._transport.close()
             return

@@ -17,6 +17,9 @@ log = structlog.get_logger("qserver")
 BUSY_ERROR: Final = b"ERR busy %d connections, and connections_max allows no more\n"
 STOPPING_ERROR: Final = b"ERR busy the server stops\n"
 
+WARN_S: Final = 1.0
+"""Wrong tokens are logged so often, however many are said."""
+
 
 class Connections:
     """All connections, in the order in which they came.
@@ -36,6 +39,7 @@ class Connections:
         self._refused = 0
         self._stalled = 0
         self._unauthorized = 0
+        self._warns_at = 0.0
 
     @property
     def refusal(self) -> bytes:
@@ -76,10 +80,19 @@ class Connections:
         self._stalled += 1
         log.warning("a client took none of its replies: its connection is cut", waited_s=waited_s)
 
-    def note_unauthorized(self, host: str) -> None:
-        """One is closed since its client said a wrong token."""
+    def note_unauthorized(self, host: str, now: float) -> None:
+        """One is closed since its client said a wrong token.
+
+        Anybody can have that said as often as they connect: so not each is logged.
+        """
         self._unauthorized += 1
-        log.warning("a client said a wrong token: its connection is closed", client_host=host)
+        if now >= self._warns_at:
+            self._warns_at = now + WARN_S
+            log.warning(
+                "a client said a wrong token: its connection is closed",
+                client_host=host,
+                connections_unauthorized_total=self._unauthorized,
+            )
 
     def seen(self, after: int) -> Iterator[Seen]:
         """What CLIENTS tells of those with a higher number; not of those that were refused."""

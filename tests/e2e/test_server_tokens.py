@@ -73,6 +73,26 @@ def test_the_command_line_says_the_token_of_the_environment(tmp_path: Path) -> N
         assert TOKEN not in once.stdout
 
 
+def test_a_file_of_tokens_may_be_one_of_windows(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_bytes("\ufeffone\r\n# two\r\nthree\r\n".encode())
+    with QServer(tmp_path / "data", "--token-file", str(file)) as server:
+        for token in ("one", "three"):
+            with sync.connect(server.url, token=token) as client:
+                client.ping()
+        given = {"QCLIENT_URL": server.url, "QCLIENT_TOKEN_FILE": str(file)}
+        assert run("qclient", "ping", **given).returncode == 0
+
+
+@pytest.mark.parametrize("variable", ["QCLIENT_TOKEN", "QCLIENT_URL"])
+def test_a_token_that_is_no_text_is_refused_and_not_shown(variable: str) -> None:
+    token = "secret\udcff"
+    given = {variable: token if variable == "QCLIENT_TOKEN" else f"qserver://:{token}@127.0.0.1"}
+    ended = run("qclient", "ping", **given)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "qclient: the token is no text in UTF-8 [bad-request]\n"
+
+
 @pytest.mark.parametrize(
     ("words", "given", "says"),
     [
@@ -80,6 +100,7 @@ def test_the_command_line_says_the_token_of_the_environment(tmp_path: Path) -> N
         ([], {"QSERVER_TOKEN_FILE": ""}, "QSERVER_TOKEN_FILE is set, and empty"),
         ([], {"QSERVER_TOKEN": " "}, "a token has 1 to 256 bytes"),
         (["--token", "x" * 257], {}, "a token has 1 to 256 bytes"),
+        ([], {"QSERVER_TOKEN": "se\udcff"}, "a token is text in UTF-8"),
         (["--token-file", os.devnull], {}, "has no token in it"),
         (["--token-file", "not-there"], {}, "does not exist"),
     ],

@@ -1,5 +1,6 @@
 """The page over a real server: what is answered at each path, and the page in a real browser."""
 
+import asyncio
 import contextlib
 import json
 import re
@@ -17,6 +18,7 @@ import httpx
 import pytest
 
 from qclient import Client, connect
+from qclient.overview import Overview
 from qclient.web.app import make
 from qclient.web.looking import MESSAGES, Looking
 from tests.e2e.process import PATIENCE_S, QServer, clean_environment
@@ -31,8 +33,10 @@ def server(tmp_path: Path) -> Iterator[QServer]:
 
 
 @contextlib.asynccontextmanager
-async def page_of(server: QServer) -> AsyncIterator[tuple[Client, httpx.AsyncClient]]:
-    async with connect(server.url, retry_for=0.1) as client:
+async def page_of(
+    server: QServer, retry_for: float = 0.1
+) -> AsyncIterator[tuple[Client, httpx.AsyncClient]]:
+    async with connect(server.url, retry_for=retry_for) as client:
         transport = httpx.ASGITransport(app=make(Looking(client, time.monotonic)))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as page:
             yield client, page
@@ -54,9 +58,12 @@ async def test_the_overview_has_figures_queues_and_clients(server: QServer) -> N
     assert len(seen["clients"]) == 1
 
 
-async def test_however_many_look_the_server_is_asked_once(server: QServer) -> None:
+async def test_however_many_look_the_server_is_asked_once_and_the_page_made_once(
+    server: QServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with page_of(server) as (client, page):
         first = await asked(page, "/overview")
+        monkeypatch.setattr(Overview, "as_json", None)  # with many queues this takes its time
         await client.put("mail", 1)
         assert await asked(page, "/overview") == first
 
@@ -77,6 +84,15 @@ async def test_messages_come_by_state_a_page_at_a_time_and_long_bodies_are_cut(
         assert rest["next"] is None
         (dead,) = (await asked(page, "/queues/mail?state=dead"))["messages"]
         assert (dead["id"], dead["info"]["reason"]) == (1, "<b>no</b>")
+
+
+async def test_of_large_messages_a_page_has_fewer(server: QServer) -> None:
+    async with page_of(server) as (client, page):
+        await client.put_many("mail", ["x" * 1_000_000] * 7)
+        some = await asked(page, "/queues/mail")
+        assert ([row["id"] for row in some["messages"]], some["next"]) == ([1, 2, 3, 4, 5], 5)
+        rest = await asked(page, f"/queues/mail?after={some['next']}")
+        assert ([row["id"] for row in rest["messages"]], rest["next"]) == ([6, 7], None)
 
 
 async def test_a_message_is_shown_whole_without_what_would_settle_it(server: QServer) -> None:
@@ -115,7 +131,9 @@ async def test_it_only_looks(server: QServer) -> None:
     async with page_of(server) as (client, page):
         for path in ("/queues/a", "/queues/a?state=dead", "/overview", "/metrics"):
             assert (await page.get(path)).status_code == 200
-            assert (await page.post(path)).status_code == 405
+            refused = await page.post(path)
+            assert refused.status_code == 405
+            assert sorted(refused.headers["Allow"].split(", ")) == ["GET", "HEAD"]
         assert [row async for row in client.queues()] == []
 
 
@@ -124,11 +142,25 @@ async def test_a_server_that_is_gone_is_told(server: QServer) -> None:
         assert await asked(page, "/health") == {"ok": True}
         assert "qserver_up 1.0\n" in (await page.get("/metrics")).text
         server.stop()
-        assert "no connection" in (await asked(page, "/health", 503))["error"]
+        assert await asked(page, "/health", 503) == {"ok": False}
         assert "no connection" in (await asked(page, "/overview", 503))["error"]
         gone = await page.get("/metrics")
         assert gone.status_code == 200
         assert gone.text.endswith("qserver_up 0.0\n")
+
+
+async def test_those_who_look_at_a_server_that_is_gone_wait_together(server: QServer) -> None:
+    looks: list[float] = []
+    async with page_of(server, retry_for=0.5) as (_, page):
+        server.stop()
+
+        async def look() -> None:
+            began = time.monotonic()
+            assert "no connection" in (await asked(page, "/overview", 503))["error"]
+            looks.append(time.monotonic() - began)
+
+        await asyncio.gather(*(look() for _ in range(20)))
+    assert max(looks) < 2
 
 
 class Page:

@@ -59,6 +59,15 @@ def test_who_says_any_of_the_tokens_is_no_stranger(stranger: Peer, token: str) -
     assert stranger.ask("HELLO")[0].startswith("OK ")
 
 
+@pytest.mark.parametrize("hello", ["HELLO ", " hello ", "\tHELLO\t", "Hello "])
+@pytest.mark.parametrize("behind", ["GET a\n", "PUT a 1\nPUT a 2\n", "# no\n\nLIST\n"])
+def test_what_is_sent_behind_the_token_is_done_however_its_line_is_written(
+    stranger: Peer, hello: str, behind: str
+) -> None:
+    said = stranger.send(f'{hello}token="open sesame"\n{behind}'.encode())
+    assert "ERR unauthorized" not in codes(said)
+
+
 @pytest.mark.parametrize("token", ["open", '"open sesame "', '"OPEN SESAME"', '"\\u0000"'])
 def test_a_wrong_token_closes_and_nothing_behind_it_is_looked_at(
     sim: Sim, stranger: Peer, token: str

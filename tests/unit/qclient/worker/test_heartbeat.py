@@ -4,6 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, cast
 
+import pytest
+
+from qclient.errors import CannotConnect, ConnectionLost, Unauthorized
 from qclient.replies import ReplyReader, Request
 from qclient.sync.connection import Connection
 from qclient.sync.dialler import Dialler
@@ -88,3 +91,15 @@ async def test_many_receipts_go_in_several_lines() -> None:
     asked = await beat(heart, Asked(*held[:-1]))
     assert [len(line.split(" ")) - 2 for line in asked] == [500, 500, 1]
     assert heart.lost == ["1001.1001"]
+
+
+async def test_a_server_that_is_gone_and_then_refuses_is_told_each_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    heartbeat = Heartbeat(cast("Dialler", None), Heart(), lease_s=15, watch=LoopWatch(1, 60))
+    gone, refused = CannotConnect("gone"), Unauthorized("not the token")
+    with caplog.at_level("INFO"):
+        for error in (None, gone, gone, ConnectionLost("cut"), refused, refused, None, None):
+            heartbeat._tell_of(error)
+    told = [record.getMessage().rpartition(": ")[2] for record in caplog.records]
+    assert told == ["gone", "not the token [unauthorized]", "the heartbeat is connected again"]
