@@ -24,7 +24,7 @@ async def addresses_of(host: str = "h") -> list[tuple[str, int]]:
     return found
 
 
-@pytest.mark.parametrize("missing", [(socket.AF_INET, "192.0.2.1"), (99, "::1")])
+@pytest.mark.parametrize("missing", [(socket.AF_INET, "198.51.100.1"), (99, "::1")])
 async def test_an_address_that_the_machine_has_not_is_passed_over(
     monkeypatch: pytest.MonkeyPatch, missing: tuple[int, str]
 ) -> None:
@@ -35,7 +35,7 @@ async def test_an_address_that_the_machine_has_not_is_passed_over(
 async def test_a_host_of_which_the_machine_has_no_address_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    resolve_to(monkeypatch, (socket.AF_INET, "192.0.2.1"), (socket.AF_INET, "192.0.2.2"))
+    resolve_to(monkeypatch, (socket.AF_INET, "198.51.100.1"), (socket.AF_INET, "198.51.100.2"))
     with pytest.raises(OSError, match="assign requested address") as refused:
         await addresses_of()
     assert refused.value.errno == errno.EADDRNOTAVAIL
