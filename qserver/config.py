@@ -54,6 +54,18 @@ ACCEPTS_PER_TURN: Final = 16
 REFUSED_MAX: Final = 16
 """How many are refused in good manners at a time: past it they are told, and closed at once."""
 
+STRANGER_S_MAX: Final = 60.0
+"""How long a connection may owe its token."""
+
+STRANGER_REQUESTS_MAX: Final = 16
+"""How many requests it may say without."""
+
+STRANGER_LINE_BYTES_MAX: Final = 8 << 10
+"""How much of a line it may say: a HELLO with all its options, each sign of them escaped."""
+
+STRANGERS_MAX: Final = 500
+"""How many such connections there are at a time: past it, who has owed for longest is cut."""
+
 SILENCE_S_MAX: Final = 60.0
 """After so long without a sign of life a client's machine is asked for one."""
 

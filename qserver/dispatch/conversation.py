@@ -11,7 +11,7 @@ from typing import Final
 
 from qserver.broker import get as getting
 from qserver.broker.broker import Broker
-from qserver.config import LONG_LINE_BYTES
+from qserver.config import LONG_LINE_BYTES, STRANGER_LINE_BYTES_MAX, STRANGER_REQUESTS_MAX
 from qserver.dispatch import lines, run
 from qserver.dispatch.client import STRANGERS_TOLD, About, Client
 from qserver.dispatch.grammar import Grammar, split_word
@@ -34,17 +34,8 @@ One that begins with a blank is not among them: any verb may stand behind it.
 
 _COMMENT: Final = ord("#")
 
-
-def _refuse_stranger(client: Client, rest: bytes, now: float) -> bytes:  # noqa: ARG001 - a verb's
-    """In place of a verb that tells of the queues, or changes them."""
-    raise RequestError("unauthorized", STRANGERS_TOLD)
-
-
-_FOR_STRANGERS: Final = {
-    name: handler if name.upper() in (b"HELLO", b"PING", b"HELP", b"QUIT") else _refuse_stranger
-    for name, handler in _HANDLERS.items()
-}
-"""For a client that owes its token."""
+_FOR_STRANGERS: Final = {name: _HANDLERS[name] for name in (b"HELLO", b"PING", b"HELP", b"QUIT")}
+"""For a client that owes its token: what tells nothing of the queues."""
 
 
 class Conversation:
@@ -115,8 +106,9 @@ class Conversation:
         if client.late:
             out.append(client.late)
             client.late = b""
-        # HELLO takes the whole turn, so nobody ceases to be a stranger within it.
-        handlers = _FOR_STRANGERS if client.is_stranger else _HANDLERS
+        if client.is_stranger:
+            self._meet(now, out)
+        handlers = _HANDLERS
         while backlog and budget > 0 and client.waiter is None and not client.is_leaving:
             if len(backlog) > 1 and backlog[0].startswith(b"PUT "):
                 done = self._go_on_with_run(now, out)
@@ -134,9 +126,8 @@ class Conversation:
             if reply is not None:
                 out.append(reply)
                 budget -= (len(line) + len(reply)) // LONG_LINE_BYTES
-        if client.is_leaving:
+        if client.is_leaving or not backlog:
             backlog.clear()
-        if not backlog:
             self.backlog_bytes = 0
         if self._lost_framing is not None and not backlog and client.waiter is None:
             out.append(self._part())
@@ -147,14 +138,35 @@ class Conversation:
         if self._singly:
             self._singly -= 1
             return 0
-        if self.client.is_stranger:
-            return 0
         count, reply = run.put(self.client, self.backlog, now)
         if reply:
             out.append(reply)
             return count
         self._singly = max(count - 1, 0)
         return 0
+
+    def _meet(self, now: float, out: list[bytes]) -> None:
+        """Answer a client until it has said its token. It can't use up much before that."""
+        client, backlog = self.client, self.backlog
+        while backlog and client.is_stranger and not client.is_leaving:
+            line = without_end(backlog.popleft())
+            try:
+                reply = self._unusual(line, now)
+            except RequestError as failure:
+                reply = self._refuse(line, failure)
+            out.append(reply or b"")
+            if client.is_stranger and self.requests >= STRANGER_REQUESTS_MAX:
+                text = f"{self.requests} requests and no token yet"
+                self._show_out(out, RequestError("unauthorized", text))
+        if client.is_stranger and self._reader.held_bytes > STRANGER_LINE_BYTES_MAX:
+            most = f"a line may have {STRANGER_LINE_BYTES_MAX} bytes before the token is said"
+            self._show_out(out, RequestError("too-long", most))
+
+    def _show_out(self, out: list[bytes], why: RequestError) -> None:
+        """A stranger is waited for no longer."""
+        if not self.client.is_leaving:
+            self.client.is_leaving = True
+            out.append(lines.error(why))
 
     def _part(self) -> bytes:
         """The framing is lost: what is said then, once."""
@@ -171,6 +183,8 @@ class Conversation:
             return None
         handlers = _FOR_STRANGERS if self.client.is_stranger else _HANDLERS
         handler = handlers.get(verb.upper())
+        if handler is None and self.client.is_stranger:
+            raise RequestError("unauthorized", STRANGERS_TOLD)
         if handler is None:
             raise RequestError("unknown-verb", f"there is no verb '{shown(verb)}'; HELP lists them")
         return handler(self.client, rest, now)

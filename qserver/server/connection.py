@@ -39,11 +39,12 @@ class Connection:
 
     Attributes:
         number: who connected later has the higher one; 0 where there is no room for it.
+        connected_at: monotonic second.
     """
 
     def __init__(self, server: "Server") -> None:
         self.number = 0
-        self._connected_at = self._heard_at = server.now()
+        self.connected_at = self._heard_at = server.now()
         self._server = server
         self._conversation = Conversation(server.broker, server.grammar, server, self._woken)
         self._transport: asyncio.Transport | None = None
@@ -169,7 +170,7 @@ class Connection:
         return Seen(
             self.number,
             conversation.client,
-            self._connected_at,
+            self.connected_at,
             self._heard_at,
             conversation.requests,
         )
@@ -190,9 +191,18 @@ class Connection:
 
     def abandon(self) -> None:
         """The journal has failed while a reply was held: whether that was done is unknown."""
+        self.part(STORAGE_ERROR)
+
+    def part(self, error: bytes) -> None:
+        """Say why, and close."""
         if self._transport is not None and not self._is_closing:
-            self._send(STORAGE_ERROR)
+            self._send(error)
             self._close()
+
+    @property
+    def owes_token(self) -> bool:
+        """Whether nothing is done for the client yet."""
+        return self._conversation.client.is_stranger and not self._is_closing
 
     def abort(self) -> None:
         """Close now, whatever was not sent."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import structlog
 
-from qserver.config import REFUSED_MAX
+from qserver.config import REFUSED_MAX, STRANGER_S_MAX, STRANGERS_MAX
 from qserver.dispatch.client import Seen
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ log = structlog.get_logger("qserver")
 
 BUSY_ERROR: Final = b"ERR busy %d connections, and connections_max allows no more\n"
 STOPPING_ERROR: Final = b"ERR busy the server stops\n"
+LATE_ERROR: Final = b"ERR unauthorized no token in %d s\n" % STRANGER_S_MAX
 
 WARN_S: Final = 1.0
 """Wrong tokens are logged so often, however many are said."""
@@ -40,6 +41,7 @@ class Connections:
         self._stalled = 0
         self._unauthorized = 0
         self._warns_at = 0.0
+        self._strangers: dict[Connection, None] = {}
 
     @property
     def refusal(self) -> bytes:
@@ -68,12 +70,31 @@ class Connections:
             self._refused += 1
             return False
         connection.number = self._accepted
+        if connection.owes_token:
+            self._strangers[connection] = None
+            if len(self._strangers) > STRANGERS_MAX:
+                self._look_over_strangers()
+                if len(self._strangers) > STRANGERS_MAX:
+                    next(iter(self._strangers)).abort()
         return True
+
+    def _look_over_strangers(self) -> None:
+        """Most are strangers for an instant; nobody says when they cease to be."""
+        self._strangers = {each: None for each in self._strangers if each.owes_token}
+
+    def part_with_strangers(self, now: float) -> None:
+        """Close the connections that have owed their token for too long."""
+        self._look_over_strangers()
+        for each in list(self._strangers):
+            if now - each.connected_at <= STRANGER_S_MAX:
+                break
+            each.part(LATE_ERROR)
 
     def discard(self, connection: "Connection") -> None:
         """It has ended."""
         self._expected.discard(connection)
         self.all.pop(connection, None)
+        self._strangers.pop(connection, None)
 
     def note_stalled(self, waited_s: float) -> None:
         """One is cut since its client takes no replies."""

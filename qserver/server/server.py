@@ -320,6 +320,7 @@ class Server:
         self._check_room()
         self._peak.look()
         self._stalls.look()
+        self.connections.part_with_strangers(self.now())
         if follow_wall_clock(self._clock, self.broker):
             self.end_turn_soon()
         loop = asyncio.get_running_loop()

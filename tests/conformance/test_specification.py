@@ -22,6 +22,10 @@ from qserver.config import (
     PROGRESS_BYTES_MAX,
     QUEUES_PER_GET_MAX,
     REASON_BYTES_MAX,
+    STRANGER_LINE_BYTES_MAX,
+    STRANGER_REQUESTS_MAX,
+    STRANGER_S_MAX,
+    STRANGERS_MAX,
     TEXT_BYTES_MAX,
     TRACE_BYTES_MAX,
     YEAR_S,
@@ -149,6 +153,17 @@ def test_every_limit_is_documented_with_its_default() -> None:
 def test_the_defaults_in_the_text_are_those_of_the_code() -> None:
     assert f"0 to {PRIORITY_MAX} | default {PRIORITY_DEFAULT};" in section("PUT")
     assert f"[grace={number(GRACE_S_DEFAULT)}s]" in section("HELLO")
+
+
+def test_what_a_stranger_may_use_up_is_documented() -> None:
+    said = section("Tokens")
+    kib = STRANGER_LINE_BYTES_MAX >> 10
+    for words in (
+        f"{STRANGER_S_MAX:g} s and {STRANGER_REQUESTS_MAX} requests",
+        f"{kib} KiB for a line",
+        f"Past {STRANGERS_MAX} such connections",
+    ):
+        assert words in said
 
 
 def test_every_state_is_documented() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from qserver.config import STRANGER_LINE_BYTES_MAX, STRANGER_REQUESTS_MAX
 from qserver.dispatch.tokens import Tokens
 from qserver.dispatch.verbs import VERBS
 from tests.sim import Peer, Sim
@@ -43,12 +44,48 @@ def test_a_stranger_may_ask_whether_the_server_lives_and_what_it_speaks(stranger
     assert stranger.is_closed
 
 
-def test_puts_that_a_stranger_sends_ahead_are_refused_each_by_itself(
-    sim: Sim, stranger: Peer
+@pytest.mark.parametrize("line", ["PUT a 1", "PUT b x", "PING", "HELP", "HELLO", "frob", " LIST"])
+def test_a_stranger_is_answered_so_many_requests_and_no_more(
+    sim: Sim, stranger: Peer, line: str
 ) -> None:
-    assert codes(stranger.send(b"PUT a 1\n" * 100)) == ["ERR unauthorized"] * 100
-    assert codes(stranger.send(b"PUT a 1\nPUT b 2\n" * 50)) == ["ERR unauthorized"] * 100
+    said = stranger.send(f"{line}\n".encode() * (STRANGER_REQUESTS_MAX - 1))
+    ends = [code for code in codes(said) if code[:2] != "* "]
+    assert len(ends) == STRANGER_REQUESTS_MAX - 1
+    assert set(ends) < {"OK", "OK 24", "ERR unauthorized"}
+    assert not stranger.is_closed
+    last = codes(stranger.send(f"{line}\n".encode() * 1000))
+    assert last[-1] == "ERR unauthorized"
+    assert len([code for code in last if code[:2] != "* "]) == 2
+    assert stranger.is_closed
     assert not sim.broker.messages
+
+
+def test_empty_lines_and_comments_of_a_stranger_are_no_requests(stranger: Peer) -> None:
+    assert stranger.send(b"\n# hello\r\n\t\n" * 100) == b""
+    assert codes(stranger.send(b'HELLO token="open sesame"\nPUT a 1\n'))[1] == "OK 1"
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_stranger_s_line_may_be_as_long_as_a_hello_and_no_longer(
+    stranger: Peer, over: int
+) -> None:
+    said = stranger.send(b"PING\nHELLO client=" + b"x" * (STRANGER_LINE_BYTES_MAX - 13 + over))
+    assert codes(said) == ["OK", "ERR too-long"][: 1 + over]
+    assert stranger.is_closed == bool(over)
+
+
+def test_who_says_the_token_may_go_on_with_a_long_line_at_once(stranger: Peer) -> None:
+    said = stranger.send(b'HELLO token="open sesame"\nPUT a "' + b"x" * 500_000)
+    assert codes(said)[0].startswith("OK ")
+    assert codes(stranger.send(b'"\n')) == ["OK 1"]
+
+
+@pytest.mark.parametrize("token", ['"open sesame"', "wrong"])
+def test_the_last_request_of_a_stranger_may_be_its_token(stranger: Peer, token: str) -> None:
+    stranger.send(b"PING\n" * (STRANGER_REQUESTS_MAX - 1))
+    said = codes(stranger.send(f"HELLO token={token}\nPUT a 1\n".encode()))
+    assert said[1:] == (["OK 1"] if token != "wrong" else [])
+    assert said[0][:3] == ("OK " if token != "wrong" else "ERR")
 
 
 @pytest.mark.parametrize("token", ['"open sesame"', "öffne", '"\\u00f6ffne"'])
