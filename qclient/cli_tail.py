@@ -73,7 +73,7 @@ def tail(
 async def _print(news: News, count: int | None, interval_s: float) -> None:
     """Print until there were so many; a server that is gone is waited for."""
     left = count
-    is_gone = False
+    trouble = ""
     while True:
         try:
             async for rows in news():
@@ -82,13 +82,13 @@ async def _print(news: News, count: int | None, interval_s: float) -> None:
                 if left is not None and left <= 0:
                     return
         except ConnectionLost as error:
-            if not is_gone:
-                output.note(f"{error}; going on when the server is back")
-            is_gone = True
+            if str(error) != trouble:  # gone, or there and refuses us
+                trouble = str(error)
+                output.note(f"{trouble}; going on when the server is back")
         else:
-            if is_gone:
+            if trouble:
                 output.note("the server is back")
-            is_gone = False
+            trouble = ""
         await asyncio.sleep(interval_s)
 
 

@@ -199,6 +199,15 @@ function place() {
   return { path: "overview", draw: drawOverview };
 }
 
+// Puts new elements in place of the old, and leaves the reader where they were.
+function redraw(elements) {
+  const focused = view.contains(document.activeElement) && document.activeElement.getAttribute("href");
+  const moved = [...view.querySelectorAll(".wide")].map((wide) => wide.scrollLeft);
+  view.replaceChildren(...elements);
+  for (const [at, wide] of view.querySelectorAll(".wide").entries()) wide.scrollLeft = moved[at] ?? 0;
+  if (focused) view.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+}
+
 async function look(isNew) {
   clearTimeout(timer);
   const turn = (drawn += 1);
@@ -206,11 +215,13 @@ async function look(isNew) {
   let said = "";
   try {
     const answer = await fetch(path);
-    const seen = await answer.json();
+    const text = await answer.text();
     if (turn !== drawn) return;
+    if (!(answer.headers.get("content-type") ?? "").includes("json")) throw new Error(text || answer.statusText);
+    const seen = JSON.parse(text);
     if (!answer.ok) throw new Error(seen.error);
     const open = getSelection()?.type === "Range"; // somebody is copying: don't draw it away
-    if (isNew || !open) view.replaceChildren(...draw(seen));
+    if (isNew || !open) redraw(draw(seen));
     document.title = [view.querySelector("h1")?.textContent, "qserver"].filter(Boolean).join(" – ");
   } catch (error) {
     if (turn !== drawn) return;

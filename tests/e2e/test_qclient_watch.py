@@ -304,6 +304,12 @@ def test_tail_goes_on_where_it_was_when_the_server_is_back(tmp_path: Path, serve
         server.kill()
         assert watching.process.stderr is not None
         assert b"going on when the server is back" in watching.process.stderr.readline()
+        with QServer(tmp_path / "data", "--token", "new", port=server.port):
+            told = [watching.process.stderr.readline()]
+            while b"wants a token" not in told[-1]:
+                told.append(watching.process.stderr.readline())
+        assert len(set(told)) == len(told)
+        assert len(told) < 4
         with QServer(tmp_path / "data", port=server.port) as again:
             again.ask(b"PUT mail 2\n")
             assert watching.bodies(1) == [2]

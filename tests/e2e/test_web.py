@@ -258,7 +258,7 @@ def test_without_the_extra_it_says_what_to_install(server: QServer) -> None:
         ("#queue/mail?state=dead", ["<title>mail \u2013 qserver</title>", "&lt;b&gt;no&lt;/b&gt;"]),
         ("#message/1", ["<title>message 1 \u2013 qserver</title>", "&lt;script&gt;"]),
         ("#message/99", ["there is no message 99"]),
-        ("#queue/%", ["Not Found", "Not found", "not a name"]),
+        ("#queue/%", ["not a name"]),
     ],
 )
 def test_a_browser_draws_it_and_takes_nothing_of_a_message_for_html(
@@ -268,10 +268,7 @@ def test_a_browser_draws_it_and_takes_nothing_of_a_message_for_html(
     server.ask(lines + b'NACK 1.1 dead=yes reason="<b>no</b>"\n')
     with Page(server) as page:
         drawn = browsed(page.url + place, tmp_path)
-    if place == "#queue/%":
-        assert any(text in drawn for text in shows)
-    else:
-        assert [text for text in shows if text not in drawn] == []
+    assert [text for text in shows if text not in drawn] == []
 
 
 def browsed(url: str, home: Path) -> str:
