@@ -225,6 +225,24 @@ def web_that_ends(server: QServer, *words: str, code: int, **given: str) -> str:
     return ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "host", "status"),
+    [
+        ((), "localhost", 200),
+        ((), "evil.example", 421),
+        (("--name", "Queues.example"), "queues.example:80", 200),
+        (("--name", "queues.example", "--host", "0.0.0.0"), "evil.example", 421),
+        (("--host", "0.0.0.0"), "any.example", 200),
+    ],
+)
+def test_a_page_on_this_machine_is_given_by_names_of_this_machine(
+    server: QServer, words: tuple[str, ...], host: str, status: int
+) -> None:
+    with Page(server, *words) as page:
+        where = page.url.replace("0.0.0.0", "127.0.0.1")
+        assert httpx.get(where, headers={"Host": host}).status_code == status
+
+
 def test_whoever_reaches_a_page_for_others_needs_the_password(server: QServer) -> None:
     given = {"QCLIENT_WEB_PASSWORD": "open"}
     with Page(server, "--host", "0.0.0.0", **given) as page:

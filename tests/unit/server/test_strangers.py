@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from qserver.config import STRANGER_S_MAX, STRANGERS_MAX, Config
+from qserver.server.clock import Clock
 from qserver.server.connection import Connection
 from qserver.server.connections import LATE_ERROR
 from qserver.server.server import Server
@@ -74,6 +75,25 @@ async def test_past_so_many_strangers_the_one_that_has_owed_longest_is_cut(serve
     strangers += [connect(server), connect(server)]
     assert [at for at, wire in enumerate(strangers) if wire.is_closed] == [0]
     assert not any(wire.is_closed for wire in known)
+
+
+async def test_strangers_that_have_left_make_no_room_scarce(server: Server) -> None:
+    first = connect(server)
+    for _ in range(2 * STRANGERS_MAX):
+        connect(server).abort()
+    assert not first.is_closed
+
+
+async def test_strangers_are_looked_for_as_time_passes(tmp_path: Path) -> None:
+    time = [1000.0]
+    clock = Clock(lambda: time[0], lambda: time[0], "boot")
+    config = Config(port=0, data=tmp_path, tokens=("sesame",))
+    server = Server(config, MemoryJournal(), 10, clock)
+    server.recover()
+    stranger = connect(server)
+    time[0] += STRANGER_S_MAX + 1
+    server._check_clock()
+    assert stranger.sent == LATE_ERROR
 
 
 async def test_a_server_without_a_token_knows_no_strangers(tmp_path: Path) -> None:
