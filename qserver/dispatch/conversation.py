@@ -148,15 +148,17 @@ class Conversation:
     def _meet(self, now: float, out: list[bytes]) -> None:
         """Answer a client until it has said its token. It can't use up much before that."""
         client, backlog = self.client, self.backlog
+        looked = 0  # at empty lines too, of which a piece can hold 100,000
         while backlog and client.is_stranger and not client.is_leaving:
+            looked += 1
             line = without_end(backlog.popleft())
             try:
                 reply = self._unusual(line, now)
             except RequestError as failure:
                 reply = self._refuse(line, failure)
             out.append(reply or b"")
-            if client.is_stranger and self.requests >= STRANGER_REQUESTS_MAX:
-                text = f"{self.requests} requests and no token yet"
+            if client.is_stranger and max(looked, self.requests) >= STRANGER_REQUESTS_MAX:
+                text = f"{STRANGER_REQUESTS_MAX} requests and no token yet"
                 self._show_out(out, RequestError("unauthorized", text))
         if client.is_stranger and self._reader.held_bytes > STRANGER_LINE_BYTES_MAX:
             most = f"a line may have {STRANGER_LINE_BYTES_MAX} bytes before the token is said"

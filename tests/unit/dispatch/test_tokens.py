@@ -61,8 +61,15 @@ def test_a_stranger_is_answered_so_many_requests_and_no_more(
 
 
 def test_empty_lines_and_comments_of_a_stranger_are_no_requests(stranger: Peer) -> None:
-    assert stranger.send(b"\n# hello\r\n\t\n" * 100) == b""
+    for _ in range(100):
+        assert stranger.send(b"\n# hello\r\n\t\n") == b""
     assert codes(stranger.send(b'HELLO token="open sesame"\nPUT a 1\n'))[1] == "OK 1"
+
+
+def test_no_more_lines_are_looked_at_though_they_are_empty(stranger: Peer) -> None:
+    said = stranger.send(b"\n" * STRANGER_REQUESTS_MAX + b'HELLO token="open sesame"\n')
+    assert codes(said) == ["ERR unauthorized"]
+    assert stranger.is_closed
 
 
 @pytest.mark.parametrize("over", [0, 1])
