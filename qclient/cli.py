@@ -26,7 +26,15 @@ from qclient import (
 from qclient.cli_context import Context, Refused
 from qclient.cli_output import Enough
 from qclient.dialler import with_token
-from qclient.errors import BadName, BadReceipt, BadRequest, CannotConnect, ConnectionLost, Error
+from qclient.errors import (
+    BadName,
+    BadReceipt,
+    BadRequest,
+    CannotConnect,
+    ConnectionLost,
+    Error,
+    Unauthorized,
+)
 from qclient.opening import DEFAULT_URL
 
 OK: Final = 0
@@ -161,6 +169,8 @@ def _run() -> int:
         return _fail(str(error), UNREACHABLE)
     except (BadRequest, BadName, BadReceipt) as error:
         return _fail(str(error), USAGE)
+    except Unauthorized as error:
+        return _fail(f"{error}: set QCLIENT_TOKEN or QCLIENT_TOKEN_FILE", REFUSED)
     except Error as error:
         return _fail(str(error), REFUSED)
     return OK

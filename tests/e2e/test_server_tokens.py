@@ -68,6 +68,7 @@ def test_the_command_line_says_the_token_of_the_environment(tmp_path: Path) -> N
         refused = run("qclient", "put", "q", "1", QCLIENT_URL=server.url)
         assert (refused.returncode, refused.stdout) == (1, "")
         assert "wants a token" in refused.stderr
+        assert "set QCLIENT_TOKEN" in refused.stderr
         once = run("qclient", "top", "--once", **given)
         assert once.returncode == 0
         assert TOKEN not in once.stdout
