@@ -313,7 +313,11 @@ def test_tail_goes_on_where_it_was_when_the_server_is_back(tmp_path: Path, serve
         with QServer(tmp_path / "data", port=server.port) as again:
             again.ask(b"PUT mail 2\n")
             assert watching.bodies(1) == [2]
-            assert watching.process.stderr.readline() == b"the server is back\n"
+            told = [watching.process.stderr.readline()]
+            while told[-1] != b"the server is back\n":
+                assert b"going on when the server is back" in told[-1]  # it was gone once more
+                told.append(watching.process.stderr.readline())
+        assert len(told) < 4
 
 
 def test_tail_ends_quietly_when_its_reader_has_enough(server: QServer) -> None:
