@@ -38,8 +38,8 @@ def web(
 ) -> None:
     """Serve the server's whole state as a page for browsers, and as metrics for Prometheus.
 
-    It only looks, and asks the server when somebody looks at it: a few pages of queues and
-    connections, once a second at most. Needs `pip install 'qserver[web]'`.
+    It only looks, and asks the server when somebody looks at it: for the overview a few pages of
+    queues and connections, once a second at most. Needs `pip install 'qserver[web]'`.
 
     \b
     qclient web                                  http://127.0.0.1:7780/

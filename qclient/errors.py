@@ -23,6 +23,7 @@
     ├── BadBody             a body is not of the type that was asked for
     ├── BatchError          some messages of a `put_many` were refused
     ├── Closed              the client was closed
+    ├── PortTaken           a port of a worker's, or of the page, can't be listened at
     └── in `qclient.tasks`
         ├── JobFailed       a job is dead
         └── JobNotEnded     retryable, and a TimeoutError: a job was not waited for any longer
@@ -191,6 +192,10 @@ class Closed(Error):
     """The client was closed before the reply came; the request may have been carried out."""
 
     code = "closed"
+
+
+class PortTaken(Error):
+    """A port can't be listened at: of a worker's health or metrics, or of the page."""
 
 
 class BatchError(Error):

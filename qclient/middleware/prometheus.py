@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from qclient.errors import PortTaken
 from qclient.middleware import CallNext
 from qclient.middleware.measures import measured, timed
 from qclient.tasks.putting import Putting
 from qclient.worker.delivery import Delivery
 from qclient.worker.membership import number
-from qclient.worker.probe import PortTaken
 
 try:
     from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram

@@ -13,7 +13,7 @@ import click
 import uvicorn
 
 from qclient.dialler import shown
-from qclient.errors import Error
+from qclient.errors import PortTaken
 from qclient.opening import connect
 from qclient.web.app import make
 from qclient.web.looking import Looking
@@ -24,10 +24,6 @@ GONE_AFTER_S: Final = 2.0
 SILENT_S: Final = 10.0
 STOP_S: Final = 2
 BACKLOG: Final = 128
-
-
-class PortTaken(Error):
-    """The page can't be served at that port."""
 
 
 async def serve(

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
-from qclient.errors import Error
+from qclient.errors import PortTaken
 from qclient.worker.health import TOUCH_S, Health
 
 STALE_S: Final = 60.0
@@ -27,10 +27,6 @@ ASKING_S: Final = 5.0
 """So long a request may take to arrive."""
 
 REQUEST_BYTES_MAX: Final = 8192
-
-
-class PortTaken(Error):
-    """A port of the worker's can't be listened at."""
 
 
 @contextlib.asynccontextmanager

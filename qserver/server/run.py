@@ -75,8 +75,10 @@ def run(config: Config) -> int:
 
 def _stop_signals() -> list[signal.Signals]:
     """What stops a server: but for the end of a terminal that it is to outlive, under nohup."""
-    is_tied = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
-    return [signal.SIGINT, signal.SIGTERM, *[signal.SIGHUP] * is_tied]
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    return numbers
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

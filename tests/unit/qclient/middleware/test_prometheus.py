@@ -9,12 +9,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from qclient.errors import PortTaken
 from qclient.middleware import compose, standard
 from qclient.middleware.prometheus import Prometheus
 from qclient.tasks import Reject, Release, Why
 from qclient.tasks.putting import Putting
 from qclient.worker.membership import NUMBER
-from qclient.worker.probe import PortTaken
 from tests.unit.qclient.client_fakes import virtual
 from tests.unit.qclient.middleware.chains import TIME, Play, never, nothing, raising, run
 from tests.unit.qclient.worker.fakes import delivery, task_of

@@ -10,10 +10,11 @@ from typing import cast
 
 import pytest
 
+from qclient.errors import PortTaken
 from qclient.worker import Settings
 from qclient.worker.health import Health
 from qclient.worker.membership import settings_of
-from qclient.worker.probe import PortTaken, is_fresh, probing, sick
+from qclient.worker.probe import is_fresh, probing, sick
 
 
 class Patient:
